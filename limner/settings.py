@@ -1,0 +1,129 @@
+"""The one place where the environment is read: LIMNER_* and the few names that others gave.
+
+Knows nothing of Prefect or of blocks; nothing is read on import, and no `.env` file is ever looked at.
+
+| variable | meaning | default |
+|---|---|---|
+| LIMNER_HOME | where everything Limner keeps lives | the platform's data folder |
+| DATABASE_URL | the ledger's PostgreSQL | the embedded one, under the home |
+| LIMNER_PREFECT_API_URL | use this Prefect API | one of our own |
+| LIMNER_S3_ENDPOINT, _BUCKET, _ACCESS_KEY, _SECRET_KEY, _REGION, _SECURE | an S3 bucket | a directory |
+| LIMNER_BUCKET | the directory bucket's folder | bucket/ under the home |
+| POLLINATIONS_API_KEY, LIMNER_POLLINATIONS_URL | the Pollinations provider | none |
+| LIMNER_CONCURRENCY | pictures at once | the studio's |
+| LIMNER_LEASE_SECONDS | how long a claim lives without a heartbeat | 30 |
+| LIMNER_PREFECT_PORT | port of our own Prefect API | a free one |
+| LIMNER_PREFECT_START_SECONDS | how long its start may take | 90 |
+| LIMNER_TRACEBACK | show where an error came from | off |
+| LIMNER_DIE_AT | crash tests: die at this step of the press | never |
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from limner.errors import BadInput
+
+_POSTGRES = re.compile(r"^postgres(?:ql)?(?:\+psycopg)?://", re.IGNORECASE)
+_WEB = re.compile(r"^https?://[^\s/]+\S*$")
+
+
+def _postgresql(given: Any) -> Any:
+    """Return the URL for psycopg 3; the refusal never repeats the URL, which may carry a password."""
+    text = given.get_secret_value() if isinstance(given, SecretStr) else given
+    if not isinstance(text, str):
+        return given
+    if not _POSTGRES.match(text):
+        raise ValueError("the ledger needs PostgreSQL; give postgresql://user:password@host:5432/database")
+    return _POSTGRES.sub("postgresql+psycopg://", text)
+
+
+def _web_address(given: Any) -> Any:
+    if isinstance(given, str) and not _WEB.match(given):
+        raise ValueError(f"{given!r} is no http or https address")
+    return given.rstrip("/") if isinstance(given, str) else given
+
+
+def _whole_path(given: Any) -> Any:
+    """Return an absolute path with `~` resolved; relative homes would change with the working directory."""
+    try:
+        return Path(given).expanduser().absolute() if isinstance(given, str | Path) else given
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
+
+
+WebAddress = Annotated[str, BeforeValidator(_web_address)]
+WholePath = Annotated[Path, BeforeValidator(_whole_path)]
+
+
+class Settings(BaseSettings):
+    """What the environment says. Read it with `read_settings()`, hand it on as a value."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LIMNER_",
+        env_file=None,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    home: WholePath = Field(default_factory=lambda: platformdirs.user_data_path("limner", appauthor=False))
+    database_url: Annotated[SecretStr, BeforeValidator(_postgresql)] | None = Field(
+        default=None, validation_alias=AliasChoices("LIMNER_DATABASE_URL", "DATABASE_URL")
+    )
+    prefect_api_url: WebAddress | None = None
+    prefect_port: int | None = Field(default=None, ge=1, le=65535)
+    prefect_start_seconds: float = Field(default=90, gt=0)
+
+    bucket: WholePath | None = None
+    s3_endpoint: str | None = None
+    s3_bucket: str = "limner"
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    s3_secure: bool = True
+
+    pollinations_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("LIMNER_POLLINATIONS_KEY", "POLLINATIONS_API_KEY")
+    )
+    pollinations_url: WebAddress = "https://gen.pollinations.ai"
+
+    concurrency: int | None = Field(default=None, ge=1, le=1000)
+    lease_seconds: float = Field(default=30, gt=0)
+    traceback: bool = False
+    die_at: str | None = None
+
+    @property
+    def bucket_folder(self) -> Path:
+        """The directory bucket's folder: as told, or bucket/ under the home."""
+        return self.bucket or self.home / "bucket"
+
+    @property
+    def secret_database_url(self) -> str | None:
+        """The ledger's URL with its password, or None for the embedded PostgreSQL."""
+        return self.database_url.get_secret_value() if self.database_url else None
+
+
+def read_settings() -> Settings:
+    """Return what the environment says now; raises BadInput that names each variable it cannot use."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise BadInput(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    said = [f"{_variable(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+    return "; ".join(said) + ". Mend or unset it and try again."
+
+
+def _variable(loc: tuple[int | str, ...]) -> str:
+    """Return the environment's name for a field: those with an alias already carry it."""
+    name = str(loc[0]) if loc else "the environment"
+    return name if name.isupper() else f"LIMNER_{name.upper()}"
