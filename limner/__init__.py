@@ -1,0 +1,1 @@
+"""Limner's craft: plain Python that knows nothing of Prefect."""

@@ -1,0 +1,248 @@
+"""Attempts: what is written before a provider is called, and what is settled after.
+
+The intent is committed before the call, under the claim's token. An attempt that a crash left open and that has
+no provider id is settled as `unknown`: it counts as spent, and its order may be tried again.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from limner.errors import LeaseLost
+from limner.jobs import Artifact, Verdict
+from limner.ledger.claims import Claim
+from limner.ledger.plans import Batch, StoredJob
+
+# The lease covers the call: while a provider may still answer, nobody else asks it for the same order.
+_COVER = text("""
+    update claims set lease_until = greatest(lease_until, clock_timestamp() + make_interval(secs => :deadline))
+     where order_key = :order_key and token = :token
+""")
+_INTEND = text("""
+    insert into attempts (id, order_key, batch_id, job_key, run_id, task_run_id, provider, model, number, seed, token,
+                          fingerprint, prompt, negative_prompt, dropped)
+    values (:id, :order_key, :batch_id, :job_key, :run_id, :task_run_id, :provider, :model, :number, :seed, :token,
+            :fingerprint, :prompt, :negative_prompt, cast(:dropped as jsonb))
+    on conflict (id) do nothing
+""")
+_ACCEPTED = text("update attempts set provider_id = :provider_id where id = :id")
+_SETTLED = text("""
+    update attempts set outcome = :outcome, reason = :reason, settled_at = now(), seconds = :seconds, cost_usd = :cost,
+                        sha256 = :sha256, model = coalesce(:model, model), revised_prompt = :revised
+     where id = :id and outcome is null
+""")
+_UNKNOWN = text("""
+    update attempts set outcome = 'unknown', settled_at = now(),
+                        reason = 'the process that asked ended before the answer was recorded'
+     where order_key = :order_key and outcome is null
+""")
+_OWNED = text("delete from claims where order_key = :order_key and token = :token")
+_ARTIFACT = text("""
+    insert into artifacts (sha256, key, media_type, width, height, size_bytes)
+    values (:sha256, :key, :media_type, :width, :height, :size_bytes)
+    on conflict (sha256) do update set tombstoned_at = null where artifacts.tombstoned_at is not null
+""")
+_VERDICT = text("""
+    insert into verdicts (attempt_id, sha256, gate, score, level, accepted, findings)
+    values (:attempt_id, :sha256, :gate, :score, :level, :accepted, cast(:findings as jsonb))
+    on conflict (attempt_id) do nothing
+""")
+_RECORD = text("""
+    insert into records (owner, order_key, base_key, similar_key, generation, sha256, attempt_id, batch_id, job_key,
+                         provider, model, asked_model)
+    select :owner, j.order_key, j.base_key, j.similar_key, :generation, :sha256, :attempt_id, j.batch_id, j.key,
+           :provider, :model, :asked_model
+      from jobs j where j.batch_id = :batch_id and j.position = :position
+    returning id
+""")
+_PARENT = text("""
+    insert into parents (record_id, parent_sha256, role) values (:record_id, :parent, :role) on conflict do nothing
+""")
+_MADE = text("""
+    update jobs set status = 'made', record_id = :record_id, reused = null, reason = null, seconds = :seconds,
+                    settled_at = now()
+     where batch_id = :batch_id and position = :position
+""")
+_SETTLE = text("""
+    with spent as (
+        insert into entries (owner, period, batch_id, attempt_id, what, pictures_reserved, pictures_used, usd_used)
+        values (:owner, :period, :batch_id, :attempt_id, 'settled', - cast(:pictures as int), :pictures, :cost))
+    update counters set pictures_reserved = pictures_reserved - :pictures, pictures_used = pictures_used + :pictures,
+                        usd_used = usd_used + :cost
+     where owner = :owner and period = :period
+""")
+_JOB_FAILED = text("""
+    update jobs set status = 'failed', reason = :reason, seconds = :seconds, settled_at = now()
+     where batch_id = :batch_id and position = :position and status in ('promised', 'failed')
+""")
+_IS_MADE = text("select exists (select from attempts where id = :id and outcome = 'made')")
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One call about to be made. `number` counts the calls of this run for this job, from 1."""
+
+    id: str
+    batch: Batch
+    job: StoredJob
+    claim: Claim
+    run_id: str | None
+    task_run_id: str | None
+    provider: str
+    model: str | None
+    number: int
+    seed: int
+    fingerprint: str
+    prompt: str
+    negative_prompt: str
+    dropped: Sequence[str]
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """How a call ended: seconds it took, money it cost, what the provider said of model and prompt."""
+
+    seconds: float
+    cost_usd: float = 0.0
+    model: str | None = None
+    revised_prompt: str | None = None
+
+
+def intend(connection: Connection, intent: Intent) -> None:
+    """Write the intent; raises LeaseLost when the order is no longer ours."""
+    job = intent.job
+    covered = {"order_key": job.order_key, "token": intent.claim.token, "deadline": intent.timeout_seconds + 10}
+    if connection.execute(_COVER, covered).rowcount == 0:
+        raise LeaseLost(f"{job.job.key} is held by another process now; stepping back.")
+    row = {
+        "id": intent.id,
+        "order_key": job.order_key,
+        "batch_id": intent.batch.id,
+        "job_key": job.job.key,
+        "run_id": intent.run_id,
+        "task_run_id": intent.task_run_id,
+        "provider": intent.provider,
+        "model": intent.model,
+        "number": intent.number,
+        "seed": intent.seed,
+        "token": intent.claim.token,
+        "fingerprint": intent.fingerprint,
+        "prompt": intent.prompt,
+        "negative_prompt": intent.negative_prompt,
+        "dropped": json.dumps(list(intent.dropped)),
+    }
+    connection.execute(_INTEND, row)
+
+
+def accepted(connection: Connection, attempt_id: str, provider_id: str) -> None:
+    """Note the provider's own id the moment it is known."""
+    connection.execute(_ACCEPTED, {"id": attempt_id, "provider_id": provider_id})
+
+
+def settle_unknown(connection: Connection, order_key: str) -> int:
+    """Settle what a crash left open as `unknown`; return how many attempts that were."""
+    return connection.execute(_UNKNOWN, {"order_key": order_key}).rowcount
+
+
+def settle_failed(
+    connection: Connection, intent: Intent, outcome: str, reason: str, spent: Spent, sha256: str | None = None
+) -> None:
+    """Settle an attempt that brought no accepted picture."""
+    if _settled(connection, intent, outcome, spent, reason, sha256) and spent.cost_usd:
+        _settle_spend(connection, intent, pictures=0, cost_usd=spent.cost_usd)
+
+
+def keep_rejected(connection: Connection, intent: Intent, artifact: Artifact, verdict: Verdict, spent: Spent) -> None:
+    """Keep a rejected image with the reason; nothing is recorded for its job."""
+    connection.execute(_ARTIFACT, asdict(artifact))
+    settle_failed(connection, intent, "rejected", ", ".join(verdict.issues), spent, artifact.sha256)
+    _keep_verdict(connection, intent, artifact, verdict)
+
+
+def record(
+    connection: Connection, intent: Intent, artifact: Artifact, verdict: Verdict, spent: Spent, job_seconds: float
+) -> None:
+    """Tie the picture to everything it came from, in one transaction; raises LeaseLost when the token is stale.
+
+    Safe to repeat: an attempt that is settled as `made` is recorded already.
+    """
+    owned = {"order_key": intent.job.order_key, "token": intent.claim.token}
+    if connection.execute(_OWNED, owned).rowcount == 0:
+        if connection.execute(_IS_MADE, {"id": intent.id}).scalar():
+            return
+        raise LeaseLost(f"{intent.job.job.key} is held by another process now; stepping back.")
+    connection.execute(_ARTIFACT, asdict(artifact))
+    _settled(connection, intent, "made", spent, None, artifact.sha256)
+    _keep_verdict(connection, intent, artifact, verdict)
+    record_id = connection.execute(_RECORD, _record_row(intent, artifact, spent)).scalar_one()
+    for parent in (*intent.job.job.order.references, *intent.job.job.order.controls):
+        connection.execute(_PARENT, {"record_id": record_id, "parent": parent.of, "role": parent.role})
+    made = {"batch_id": intent.batch.id, "position": intent.job.position, "record_id": record_id}
+    connection.execute(_MADE, made | {"seconds": job_seconds})
+    _settle_spend(connection, intent, pictures=1, cost_usd=spent.cost_usd)
+
+
+def fail_job(connection: Connection, batch: Batch, job: StoredJob, reason: str, seconds: float) -> None:
+    """Settle a job as failed for this run; a later run may make it."""
+    asked = {"batch_id": batch.id, "position": job.position, "reason": reason, "seconds": seconds}
+    connection.execute(_JOB_FAILED, asked)
+
+
+def _settled(
+    connection: Connection, intent: Intent, outcome: str, spent: Spent, reason: str | None, sha256: str | None
+) -> bool:
+    row = {
+        "id": intent.id,
+        "outcome": outcome,
+        "reason": reason,
+        "seconds": spent.seconds,
+        "cost": spent.cost_usd,
+        "sha256": sha256,
+        "model": spent.model,
+        "revised": spent.revised_prompt,
+    }
+    return connection.execute(_SETTLED, row).rowcount == 1
+
+
+def _keep_verdict(connection: Connection, intent: Intent, artifact: Artifact, verdict: Verdict) -> None:
+    findings = json.dumps([asdict(finding) for finding in verdict.findings])
+    row = {
+        "attempt_id": intent.id,
+        "sha256": artifact.sha256,
+        "gate": verdict.gate,
+        "score": verdict.score,
+        "level": verdict.level,
+        "accepted": verdict.accepted,
+        "findings": findings,
+    }
+    connection.execute(_VERDICT, row)
+
+
+def _record_row(intent: Intent, artifact: Artifact, spent: Spent) -> dict[str, Any]:
+    return {
+        "owner": intent.batch.owner,
+        "generation": intent.job.job.order.generation,
+        "sha256": artifact.sha256,
+        "attempt_id": intent.id,
+        "batch_id": intent.batch.id,
+        "position": intent.job.position,
+        "provider": intent.provider,
+        "model": spent.model or intent.model,
+        "asked_model": intent.batch.model,
+    }
+
+
+def _settle_spend(connection: Connection, intent: Intent, pictures: int, cost_usd: float) -> None:
+    asked = {
+        "owner": intent.batch.owner,
+        "period": intent.batch.period,
+        "batch_id": intent.batch.id,
+        "attempt_id": intent.id,
+        "pictures": pictures,
+        "cost": cost_usd,
+    }
+    connection.execute(_SETTLE, asked)

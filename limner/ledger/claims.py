@@ -1,0 +1,95 @@
+"""Claims: a leased row with a fencing token for every order that somebody is making.
+
+Two runs that want the same picture make it once. A holder that was paused past its lease finds its token
+stale at its next commit (`LeaseLost`) and steps back.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Self
+
+from sqlalchemy import Connection, text
+
+from limner.errors import LedgerUnreachable
+from limner.ledger.holders import is_provably_dead, new_holder
+from limner.ledger.opening import Ledger
+
+log = logging.getLogger(__name__)
+
+_CLAIM = text("""
+    insert into claims (order_key, holder, claimant, token, lease_until)
+    values (:order_key, :holder, :claimant, nextval('fence'), clock_timestamp() + make_interval(secs => :lease))
+    on conflict (order_key) do update
+       set holder = excluded.holder, claimant = excluded.claimant, token = excluded.token,
+           lease_until = excluded.lease_until, claimed_at = now()
+     where claims.lease_until < clock_timestamp()
+        or claims.claimant = excluded.claimant
+        or claims.holder = :dead
+    returning token
+""")
+_HOLDER = text("select holder from claims where order_key = :order_key")
+_RELEASE = text("delete from claims where order_key = :order_key and token = :token")
+_BEAT = text("""
+    update claims set lease_until = greatest(lease_until, clock_timestamp() + make_interval(secs => :lease))
+     where holder = :holder
+""")
+_LEAVE = text("delete from claims where holder = :holder")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An order that is ours for as long as nobody holds a newer token."""
+
+    order_key: str
+    token: int
+
+
+def claim(connection: Connection, order_key: str, holder: str, claimant: str, lease_seconds: float) -> Claim | None:
+    """Claim the order, or return None while a living holder has it."""
+    asked = {"order_key": order_key, "holder": holder, "claimant": claimant, "lease": lease_seconds, "dead": ""}
+    token = connection.execute(_CLAIM, asked).scalar()
+    if token is None:
+        theirs = connection.execute(_HOLDER, {"order_key": order_key}).scalar()
+        if theirs is not None and is_provably_dead(theirs):
+            token = connection.execute(_CLAIM, asked | {"dead": theirs}).scalar()
+    return None if token is None else Claim(order_key, token)
+
+
+def release(connection: Connection, claimed: Claim) -> None:
+    """Give the order back, if it is still ours."""
+    connection.execute(_RELEASE, {"order_key": claimed.order_key, "token": claimed.token})
+
+
+class Holder:
+    """This process as a holder of claims: its name, and the heartbeat that keeps its leases."""
+
+    def __init__(self, ledger: Ledger, lease_seconds: float) -> None:
+        self.name = new_holder()
+        self.lease_seconds = lease_seconds
+        self._ledger = ledger
+        self._closing = threading.Event()
+        self._beating = threading.Thread(target=self._beat, name="limner-heartbeat", daemon=True)
+
+    @classmethod
+    def start(cls, ledger: Ledger, lease_seconds: float) -> Self:
+        holder = cls(ledger, lease_seconds)
+        holder._beating.start()
+        return holder
+
+    def close(self) -> None:
+        """Stop the heartbeat and give back what is still held."""
+        self._closing.set()
+        self._beating.join(timeout=self.lease_seconds)
+        try:
+            self._ledger.run(lambda connection: connection.execute(_LEAVE, {"holder": self.name}), patience_seconds=0)
+        except LedgerUnreachable:
+            log.warning("The ledger is away; the claims of this process end with their leases.")
+
+    def _beat(self) -> None:
+        asked = {"holder": self.name, "lease": self.lease_seconds}
+        while not self._closing.wait(self.lease_seconds / 3):
+            try:
+                self._ledger.run(lambda connection: connection.execute(_BEAT, asked), patience_seconds=0)
+            except LedgerUnreachable as error:
+                log.warning("%s The heartbeat goes on.", error)

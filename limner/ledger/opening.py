@@ -1,0 +1,128 @@
+"""The ledger's door: one engine, transactions that ride out an outage, errors in our own words.
+
+Knows nothing of what the functions beside it write. Every function that is handed to `Ledger.run` must be
+safe to repeat: a commit whose reply was lost is run again.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Self, TypeVar
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from limner.errors import BadInput, DiskFull, LedgerUnreachable
+from limner.ledger.migrating import migrate
+
+T = TypeVar("T")
+
+# A stopped process must not sit on the locks of a half-done transaction for ever.
+_SESSION = "-c idle_in_transaction_session_timeout=15s -c statement_timeout=120s -c timezone=UTC"
+
+
+class Ledger:
+    """An open ledger.
+
+    `revive` is called when the server is away, before it is asked again: the embedded server is started anew by it.
+    `patience_seconds` is how long `run` keeps asking in the middle of work.
+    """
+
+    def __init__(self, engine: Engine, revive: Callable[[], object] | None, patience_seconds: float) -> None:
+        self._engine = engine
+        self._revive = revive
+        self._patience_seconds = patience_seconds
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        connections: int = 8,
+        revive: Callable[[], object] | None = None,
+        patience_seconds: float = 150,
+    ) -> Self:
+        """Connect, and bring the schema to the newest revision; raises LedgerUnreachable at once when it is away."""
+        ledger = cls(_engine(url, connections), revive, patience_seconds)
+        ledger.run(migrate, patience_seconds=0)
+        return ledger
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def where(self) -> str:
+        """Return the ledger's address without its password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    def run(self, work: Callable[[Connection], T], patience_seconds: float | None = None) -> T:
+        """Run `work` in one transaction; while the server is away, wait and run it again.
+
+        Raises LedgerUnreachable when the patience is spent, DiskFull when the server has no room.
+        """
+        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        try:
+            return self._once(work)
+        except LedgerUnreachable:
+            if patience <= 0:
+                raise
+        retrying = Retrying(
+            retry=retry_if_exception_type(LedgerUnreachable),
+            stop=stop_after_delay(patience),
+            wait=wait_exponential_jitter(initial=0.1, max=2, jitter=0.5),
+            reraise=True,
+        )
+        done: T = retrying(self._revived, work)
+        return done
+
+    def _once(self, work: Callable[[Connection], T]) -> T:
+        with self._in_our_words(), self._engine.begin() as connection:
+            return work(connection)
+
+    def _revived(self, work: Callable[[Connection], T]) -> T:
+        if self._revive is not None:
+            self._revive()
+        return self._once(work)
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except PoolTimeout as error:
+            raise LedgerUnreachable(self._away("all its connections are busy")) from error
+        except DBAPIError as error:
+            if isinstance(error.orig, psycopg.errors.DiskFull):
+                raise DiskFull(
+                    "PostgreSQL has no room left on its disk; free some and run the same command again."
+                ) from error
+            if isinstance(error.orig, psycopg.OperationalError | psycopg.InterfaceError):
+                raise LedgerUnreachable(self._away(str(error.orig).strip().splitlines()[0])) from error
+            raise
+
+    def _away(self, reason: str) -> str:
+        return (
+            f"The ledger at {self.where()} is unreachable ({reason}); "
+            "start PostgreSQL or mend DATABASE_URL, then run the same command again."
+        )
+
+
+def _engine(url: str, connections: int) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise BadInput(
+            "DATABASE_URL is no database address; write postgresql://user:password@host:5432/name."
+        ) from None
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise BadInput(
+            f"DATABASE_URL names {parsed.get_backend_name()}; the ledger needs PostgreSQL (postgresql://...)."
+        )
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_size=connections,
+        max_overflow=connections,
+        pool_timeout=60,
+        connect_args={"connect_timeout": 5, "options": _SESSION, "application_name": "limner"},
+    )

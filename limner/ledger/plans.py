@@ -1,0 +1,222 @@
+"""Plans, stored before anything is made, and found again by whoever carries them on.
+
+A plan is a batch row and its jobs. Found by the flow run's id, by the caller's idempotency key, or by the request's
+own hash while the batch is unfinished: a retry loads it and never plans anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from limner.jobs import RECIPE, Job, Order, Plan, order_from, sha256_of
+from limner.ledger.tables import batches, jobs, runs
+
+Reuse = Literal["same", "similar"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, for what, and by which marks a stored plan is found again."""
+
+    owner: str
+    tier: str
+    request: dict[str, Any]
+    request_hash: str
+    run_id: str | None = None
+    idempotency_key: str | None = None
+    force: bool = False
+    reuse: Reuse = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One run of one plan, as the ledger knows it."""
+
+    id: str
+    kind: str
+    title: str
+    owner: str
+    tier: str
+    period: str
+    chain: tuple[str, ...]
+    model: str | None
+    reuse: Reuse
+    asked: int
+    status: str
+    notes: tuple[str, ...]
+    planned_at: datetime
+    report_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A promised job: its place in the batch, and the keys it is found by."""
+
+    position: int
+    job: Job
+    order_key: str
+    status: str
+    reason: str | None = None
+
+
+def period_of(moment: datetime) -> str:
+    """Return the quota period of a moment: its month in UTC, like `2026-11`."""
+    return moment.astimezone(UTC).strftime("%Y-%m")
+
+
+def find_batch(connection: Connection, asker: Asker) -> Batch | None:
+    """Return the stored plan that answers this run, if there is one."""
+    if asker.run_id is not None:
+        of_run = select(batches).join(runs, runs.c.batch_id == batches.c.id).where(runs.c.id == asker.run_id)
+        if (row := connection.execute(of_run).one_or_none()) is not None:
+            return _batch(row)
+    if asker.idempotency_key is not None:
+        of_key = select(batches).where(
+            batches.c.owner == asker.owner, batches.c.idempotency_key == asker.idempotency_key
+        )
+        if (row := connection.execute(of_key).one_or_none()) is not None:
+            return _batch(row)
+    unfinished = select(batches).where(batches.c.request_hash == asker.request_hash, batches.c.status != "complete")
+    row = connection.execute(unfinished).one_or_none()
+    return None if row is None else _batch(row)
+
+
+def get_batch(connection: Connection, batch_id: str) -> Batch | None:
+    row = connection.execute(select(batches).where(batches.c.id == batch_id)).one_or_none()
+    return None if row is None else _batch(row)
+
+
+def store_plan(connection: Connection, asker: Asker, plan: Plan, chain: Sequence[str], slug: str) -> Batch:
+    """Store the plan with its batch; if another run stored one for the same request first, return that."""
+    batch_id = f"{plan.kind}-{slug}-{uuid4().hex[:8]}"
+    row = {
+        "id": batch_id,
+        "kind": plan.kind,
+        "title": plan.title,
+        "owner": asker.owner,
+        "tier": asker.tier,
+        "period": period_of(datetime.now(UTC)),
+        "request": asker.request,
+        "request_hash": asker.request_hash,
+        "idempotency_key": asker.idempotency_key,
+        "recipe": RECIPE,
+        "chain": list(chain),
+        "model": plan.model,
+        "reuse": asker.reuse,
+        "notes": list(plan.notes),
+        "asked": len(plan.jobs),
+    }
+    stored = connection.execute(upsert(batches).values(row).on_conflict_do_nothing().returning(batches)).one_or_none()
+    if stored is None:
+        first = find_batch(connection, asker)
+        if first is None:  # finished between our insert and our look: ours is the next batch
+            return store_plan(connection, asker, plan, chain, slug)
+        return first
+    connection.execute(insert(jobs), _job_rows(connection, asker, batch_id, plan.jobs))
+    return _batch(stored)
+
+
+def begin_run(connection: Connection, batch: Batch, run_id: str | None) -> None:
+    """Note that a flow run works on the batch; a short or cancelled batch is open again."""
+    if run_id is not None:
+        connection.execute(upsert(runs).values(id=run_id, batch_id=batch.id).on_conflict_do_nothing())
+    connection.execute(
+        text("update batches set status = 'open' where id = :batch and status in ('short', 'cancelled')"),
+        {"batch": batch.id},
+    )
+
+
+def promised_positions(connection: Connection, batch: Batch) -> list[int]:
+    """Return the positions of the jobs that are still to be made, in the plan's order."""
+    missing = text(
+        "select position from jobs where batch_id = :b and status in ('promised', 'failed') order by position"
+    )
+    return list(connection.execute(missing, {"b": batch.id}).scalars())
+
+
+def load_jobs(connection: Connection, batch_id: str, positions: Sequence[int]) -> list[StoredJob]:
+    """Return the jobs at these positions, in the plan's order."""
+    asked = select(jobs).where(jobs.c.batch_id == batch_id, jobs.c.position.in_(positions)).order_by(jobs.c.position)
+    return [stored_job(row) for row in connection.execute(asked)]
+
+
+def order_keys(owner: str, order: Order, similar_prompt: str) -> dict[str, Any]:
+    """Return the three keys an order is found by: itself, whatever its generation, and whatever its quality words."""
+    first = replace(order, generation=0)
+    return {
+        "order_key": order.key(owner),
+        "base_key": first.key(owner),
+        "similar_key": replace(first, prompt=similar_prompt).key(owner),
+    }
+
+
+def _job_rows(connection: Connection, asker: Asker, batch_id: str, planned: Sequence[Job]) -> list[dict[str, Any]]:
+    keys = [order_keys(asker.owner, job.order, job.similar_prompt or job.order.prompt) for job in planned]
+    newest = _generations(connection, [one["base_key"] for one in keys])
+    rows = []
+    for position, (job, found_by) in enumerate(zip(planned, keys, strict=True)):
+        generation = newest.get(found_by["base_key"], -1 if asker.force else 0) + (1 if asker.force else 0)
+        order = replace(job.order, generation=generation)
+        rows.append(
+            {
+                **found_by,
+                "order_key": order.key(asker.owner),
+                "batch_id": batch_id,
+                "position": position,
+                "key": job.key,
+                "order": asdict(order),
+                "about": dict(job.about),
+                "subject": job.subject,
+                "gate": job.gate,
+                "max_tries": job.max_tries,
+            }
+        )
+    return rows
+
+
+def _generations(connection: Connection, base_keys: Sequence[str]) -> dict[str, int]:
+    newest = text(
+        "select base_key, max(generation) as newest from records where base_key = any(:keys) group by base_key"
+    )
+    return {row.base_key: row.newest for row in connection.execute(newest, {"keys": list(base_keys)})}
+
+
+def _batch(row: Row[Any]) -> Batch:
+    return Batch(
+        id=row.id,
+        kind=row.kind,
+        title=row.title,
+        owner=row.owner,
+        tier=row.tier,
+        period=row.period,
+        chain=tuple(row.chain),
+        model=row.model,
+        reuse=row.reuse,
+        asked=row.asked,
+        status=row.status,
+        notes=tuple(row.notes),
+        planned_at=row.planned_at,
+        report_key=row.report_key,
+    )
+
+
+def stored_job(row: Row[Any]) -> StoredJob:
+    job = Job(
+        key=row.key,
+        order=order_from(row.order),
+        gate=row.gate,
+        subject=row.subject,
+        max_tries=row.max_tries,
+        about=row.about,
+    )
+    return StoredJob(row.position, job, row.order_key, row.status, row.reason)
+
+
+def fingerprint(order: Order, provider: str, model: str | None, seed: int) -> str:
+    """Return the attempt's fingerprint: the order with provider, model and derived seed; it serves replay."""
+    return sha256_of([asdict(order), RECIPE, provider, model, seed])

@@ -1,0 +1,78 @@
+"""Quota: pictures reserved before they are made, settled when they are, released when they are not.
+
+One conditional UPDATE of the counter row of owner and period decides; append-only entries go with it in the same
+transaction, so that a counter is at any moment the sum of its entries. Periods are part of the key: nothing is reset.
+"""
+
+from sqlalchemy import Connection, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from limner.errors import QuotaUsedUp
+from limner.ledger.plans import Batch
+from limner.ledger.tables import owners
+
+_COUNTER = text("insert into counters (owner, period) values (:owner, :period) on conflict do nothing")
+_RESERVE = text("""
+    update counters set pictures_reserved = pictures_reserved + :pictures
+     where owner = :owner and period = :period
+       and (cast(:cap as int) is null or pictures_used + pictures_reserved + :pictures <= :cap)
+""")
+_ENTER = text("""
+    insert into entries (owner, period, batch_id, what, pictures_reserved)
+    values (:owner, :period, :batch, :what, :pictures)
+""")
+_HELD = text("select coalesce(sum(pictures_reserved), 0) from entries where batch_id = :batch")
+_LOCK = text("select id from batches where id = :batch for update")
+_LEFT = text("""
+    select :cap - coalesce(sum(pictures_used + pictures_reserved), 0)
+      from counters where owner = :owner and period = :period
+""")
+
+
+def tier_of(connection: Connection, owner: str) -> str | None:
+    """Return the tier that was set for the owner, or None."""
+    return connection.execute(text("select tier from owners where owner = :owner"), {"owner": owner}).scalar()
+
+
+def set_tier(connection: Connection, owner: str, tier: str) -> None:
+    row = upsert(owners).values(owner=owner, tier=tier)
+    connection.execute(row.on_conflict_do_update(index_elements=["owner"], set_={"tier": tier}))
+
+
+def pictures_left(connection: Connection, owner: str, period: str, cap: int | None) -> int | None:
+    """Return how many pictures the owner may still ask for in the period; None is unlimited."""
+    if cap is None:
+        return None
+    left = connection.execute(_LEFT, {"owner": owner, "period": period, "cap": cap}).scalar_one()
+    return max(0, int(left))
+
+
+def reserve(connection: Connection, batch: Batch, pictures: int, cap: int | None) -> None:
+    """Bring what the batch holds in reserve up to `pictures`, all or nothing; raises QuotaUsedUp.
+
+    Safe to repeat, also by two runs of one batch: what the batch holds already is counted in.
+    """
+    connection.execute(_LOCK, {"batch": batch.id})
+    missing = pictures - int(connection.execute(_HELD, {"batch": batch.id}).scalar_one())
+    counter = {"owner": batch.owner, "period": batch.period}
+    connection.execute(_COUNTER, counter)
+    if missing <= 0:
+        return
+    if connection.execute(_RESERVE, counter | {"pictures": missing, "cap": cap}).rowcount == 0:
+        left = pictures_left(connection, batch.owner, batch.period, cap)
+        raise QuotaUsedUp(
+            f"{batch.owner} may make {left} more pictures in {batch.period} and {missing} are missing; "
+            f"ask for fewer (--limit) or move the owner to another tier (limner owners set {batch.owner} --tier T)."
+        )
+    connection.execute(_ENTER, counter | {"batch": batch.id, "what": "reserved", "pictures": missing})
+
+
+def release(connection: Connection, batch: Batch) -> None:
+    """Give back what the batch reserved and did not use."""
+    connection.execute(_LOCK, {"batch": batch.id})
+    held = int(connection.execute(_HELD, {"batch": batch.id}).scalar_one())
+    if held == 0:
+        return
+    counter = {"owner": batch.owner, "period": batch.period}
+    connection.execute(_RESERVE, counter | {"pictures": -held, "cap": None})
+    connection.execute(_ENTER, counter | {"batch": batch.id, "what": "released", "pictures": -held})

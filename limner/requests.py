@@ -1,0 +1,174 @@
+"""What a person or an app asks for, validated at the edge; unknown fields are refused.
+
+The models are shallow on purpose: the Prefect UI renders them as forms, in the order of their fields.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from limner.errors import BadBook, BadInput
+from limner.jobs import sha256_of
+
+Language = Literal["auto", "en", "ru", "uk"]
+DescriptionType = Literal["location", "character", "atmosphere", "object", "action"]
+
+# A book larger than this is refused before it is read.
+MAX_BOOK_BYTES = 32 * 1024 * 1024
+
+_RATIO = re.compile(r"^([1-9]\d?):([1-9]\d?)$")
+
+Words = Annotated[str, Field(max_length=500)]
+
+
+class Description(BaseModel):
+    """One passage worth a picture, in the book's own language."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    id: str = Field(min_length=1, max_length=100)
+    content: str = Field(min_length=1, max_length=4000)
+    type: DescriptionType
+    priority: int = Field(ge=0, le=100)
+    chapter: int | None = Field(default=None, ge=1)
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _number_or_text(cls, given: Any) -> Any:
+        return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+class IllustrationRequest(BaseModel):
+    """What a chapter and a whole book have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    book: str = Field(
+        default="",
+        title="Book",
+        description="Path of a plain-text book on the machine where the flow runs; may be empty with descriptions.",
+        examples=["samples/alice.txt"],
+    )
+    title: str = Field(default="", max_length=200, title="Title", description="Taken from the file's name when empty.")
+    author: str = Field(default="", max_length=200, title="Author")
+    genre: str = Field(
+        default="other",
+        max_length=50,
+        title="Genre",
+        description="fantasy, detective, historical, horror, romance, science fiction, adventure, children's, classic; "
+        "any other falls to `other`.",
+        examples=["fantasy"],
+    )
+    language: Language = Field(default="auto", title="Language", description="Of the book; `auto` looks.")
+    descriptions: tuple[Description, ...] | None = Field(
+        default=None, title="Descriptions", description="Given by the caller; when empty, the reader finds them."
+    )
+    only: str | None = Field(default=None, title="Only", description="Illustrate this one description, by its id.")
+    limit: int = Field(default=10, ge=1, le=20_000, title="Limit", description="Pictures a chapter, the best first.")
+    min_priority: int = Field(default=70, ge=0, le=100, title="Minimum priority")
+    owner: str = Field(default="local", pattern=r"^[\w.@-]{1,100}$", title="Owner", description="Who asks.")
+    high_quality: bool = Field(default=False, title="High quality", description="50 steps, guidance + 1.0.")
+    aspect_ratio: str | None = Field(default=None, title="Aspect ratio", examples=["16:9"], description="w:h")
+    style_modifiers: tuple[Words, ...] = Field(default=(), max_length=20, title="Style modifiers")
+    negative_prompt: str = Field(default="", max_length=1000, title="Negative prompt")
+    provider: tuple[str, ...] = Field(
+        default=(), title="Provider", description="Asked in turn; empty leaves it to the studio."
+    )
+    model: str | None = Field(default=None, max_length=200, title="Model", description="Of the provider.")
+    force: bool = Field(default=False, title="Force", description="Make anew what exists.")
+    reuse: Literal["same", "similar"] = Field(
+        default="same", title="Reuse", description="`similar`: words that only ask for quality do not count."
+    )
+    book_sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", title="Book's sha256", description="Filled in when the run starts."
+    )
+
+    @field_validator("aspect_ratio")
+    @classmethod
+    def _ratio(cls, given: str | None) -> str | None:
+        if given is not None and not _RATIO.match(given):
+            raise ValueError(f"{given!r} is no aspect ratio: give two whole numbers from 1 to 99, like 16:9")
+        return given
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if not self.book and self.descriptions is None:
+            raise ValueError("name a book or give descriptions")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The book's title, or its file's name."""
+        return self.title or Path(self.book).stem or "untitled"
+
+    @property
+    def slug(self) -> str:
+        """A short name for runs and batches: letters, digits and hyphens."""
+        return slugged(self.name)
+
+    def ratio(self) -> tuple[int, int] | None:
+        found = _RATIO.match(self.aspect_ratio) if self.aspect_ratio else None
+        return (int(found[1]), int(found[2])) if found else None
+
+    def pinned(self) -> Self:
+        """Return the request tied to the book's present content; raises BadBook when it cannot be read."""
+        if not self.book or self.book_sha256:
+            return self
+        return self.model_copy(update={"book_sha256": hashlib.sha256(book_bytes(self.book)).hexdigest()})
+
+    def hash(self) -> str:
+        """Return what makes two requests the same request: where the book lies does not count, what it says does."""
+        asked = self.model_dump(mode="json")
+        if self.book_sha256:
+            asked["book"] = ""
+            asked["title"] = self.name
+        return sha256_of([type(self).__name__, asked])
+
+
+class ChapterRequest(IllustrationRequest):
+    """Illustrate one chapter of a book."""
+
+    chapter: int = Field(default=1, ge=1, title="Chapter", description="Counted from 1.")
+
+    @property
+    def slug(self) -> str:
+        return f"{slugged(self.name)}-{self.chapter}"
+
+
+class BookRequest(IllustrationRequest):
+    """Illustrate every chapter of a book."""
+
+
+def slugged(name: str) -> str:
+    """Return `name` in lower-case letters and digits of any script, joined by hyphens, at most 40 characters."""
+    return "-".join(re.findall(r"[^\W_]+", name.casefold()))[:40].strip("-") or "untitled"
+
+
+def book_bytes(path: str) -> bytes:
+    """Return a book's bytes; raises BadBook in one sentence."""
+    file = Path(path)
+    try:
+        if file.stat().st_size > MAX_BOOK_BYTES:
+            raise BadBook(f"{path} is larger than {MAX_BOOK_BYTES // 2**20} MiB; split it into parts.")
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise BadBook(f"There is no book at {path}; check the path.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadBook(f"{path} cannot be read ({reason}); name a plain-text file.") from None
+
+
+def explain(error: ValidationError) -> BadInput:
+    """Return pydantic's findings as one sentence that names each field."""
+    said = []
+    for one in error.errors(include_url=False, include_input=True):
+        where = ".".join(str(part) for part in one["loc"])
+        message = one["msg"].removeprefix("Value error, ")
+        if one["type"] == "extra_forbidden":
+            said.append(f"{where} is no known field")
+        else:
+            said.append(f"{where}: {message}" if where else message)
+    return BadInput("; ".join(said[:5]) + ("; ..." if len(said) > 5 else "") + ".")
