@@ -1,0 +1,225 @@
+"""Visible artifacts, measured: banding, seams, dead blocks, clipped channels, burnt-in text.
+
+Knows nothing of scores or thresholds of gates. Every measure is conservative: a drawing of flat shapes, a photograph's
+grain and a gradient with grain measure nothing. `grey` is uint8 (H, W), `pixels` RGB uint8 (H, W, 3).
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Grey = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
+Whole = npt.NDArray[np.intp]
+
+# Banding: a band is flat for this long, and the next is this many grey levels away. Less is not seen, more is drawn.
+_BAND_LONG, _STEP_LOW, _STEP_HIGH = 4, 3, 24
+# So many steps in a row, all up or all down, are a stair.
+_STAIR = 4
+
+# Seams: the share of a line's pixels that jump, and how far into the picture a cut must lie (a frame is none).
+_SEAM_SHARE, _SEAM_MARGIN, _SEAM_LEAP = 0.6, 0.06, 4
+
+# Dead blocks: cells of the 8-pixel grid; larger areas are taken for drawn ones.
+_CELL, _DEAD_CELLS_WIDE = 8, 16
+_DEAD_EDGE, _DEAD_EDGE_SHARE, _RING_DEVIATION = 6, 0.85, 4.0
+
+# Text: burnt-in letters are nearly white or nearly black.
+_LIGHT, _DARK = 236, 18
+
+
+def grey_of(pixels: Pixels) -> Grey:
+    """Return the luma of `pixels`."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def widest_deviation(pixels: Pixels) -> float:
+    """Return the largest standard deviation among the channels, 0 to 127.5."""
+    return float(cv2.meanStdDev(pixels)[1].max())
+
+
+def banded_share(grey: Grey) -> float:
+    """Return the share of the picture, 0 to 1, that lies in stairs of flat bands."""
+    small = _halved(grey)
+    return max(_stairs_along(small[::4]), _stairs_along(np.ascontiguousarray(small.T[::4])))
+
+
+def _halved(grey: Grey) -> Grey:
+    height, width = grey.shape
+    half = cv2.resize(grey, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
+    return np.asarray(half, dtype=np.uint8)
+
+
+def _stairs_along(lines: Grey) -> float:
+    """Return the share of `lines` (n, length) that is bands of stairs: flat, a small step, flat, another."""
+    if lines.shape[1] < 2 * _BAND_LONG:
+        return 0.0
+    starts, ends = _bands(lines)
+    if len(starts) < _STAIR:
+        return 0.0
+    flat = lines.ravel().astype(np.int16)
+    levels = flat[(starts + ends) // 2]
+    steps = np.diff(levels)
+    near = (starts[1:] - ends[:-1] <= 3) & (starts[1:] // lines.shape[1] == starts[:-1] // lines.shape[1])
+    small = near & (np.abs(steps) >= _STEP_LOW) & (np.abs(steps) <= _STEP_HIGH)
+    return float((ends - starts + 1)[_in_stairs(np.where(small, steps, 0))].sum() / lines.size)
+
+
+def _bands(lines: Grey) -> tuple[Whole, Whole]:
+    """Return where flat bands start and end (inclusive) in the flattened lines: no step above 1, no drift above 1."""
+    flat = lines.ravel().astype(np.int16)
+    breaks = np.abs(np.diff(flat)) > 1
+    breaks[lines.shape[1] - 1 :: lines.shape[1]] = True
+    cuts = np.flatnonzero(breaks)
+    starts, ends = np.concatenate(([0], cuts + 1)), np.concatenate((cuts, [flat.size - 1]))
+    long = (ends - starts + 1 >= _BAND_LONG) & (np.abs(flat[ends] - flat[starts]) <= 1)
+    return starts[long], ends[long]
+
+
+def _in_stairs(steps: npt.NDArray[np.int16]) -> Flags:
+    """Say of each band whether it belongs to `_STAIR` steps in a row that go the same way by a like amount."""
+    goes_on = (steps[1:] * steps[:-1] > 0) & (np.abs(np.abs(steps[1:]) - np.abs(steps[:-1])) <= 3)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], goes_on, [False])).astype(np.int8)))
+    inside = np.zeros(len(steps) + 1, dtype=np.bool_)
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        # `last - first` links join one step more, and steps join one band more.
+        if last - first + 1 >= _STAIR:
+            inside[first : last + 2] = True
+    return inside
+
+
+def seams(grey: Grey) -> int:
+    """Return how many straight cuts run through the whole picture in a way that only tiles make.
+
+    One line alone may be a horizon or a door; cuts count when they cross, or when two or more divide a side evenly.
+    """
+    upright = _cuts(grey[::4])
+    level = _cuts(np.ascontiguousarray(grey[:, ::4].T))
+    if len(upright) and len(level):
+        return len(upright) + len(level)
+    return sum(len(cuts) for cuts, side in ((upright, grey.shape[1]), (level, grey.shape[0])) if _divides(cuts, side))
+
+
+def _cuts(lines: Grey) -> Whole:
+    """Return the columns of `lines` (n, length) that most lines jump at while they are calm on both sides."""
+    if lines.shape[1] < 32:
+        return np.zeros(0, dtype=np.intp)
+    leaps = cv2.absdiff(lines[:, 1:], lines[:, :-1])
+    beside = cv2.addWeighted(leaps[:, :-2], 1.0, leaps[:, 2:], 1.0, _SEAM_LEAP)
+    share = (leaps[:, 1:-1] > beside).mean(axis=0)
+    margin = int(lines.shape[1] * _SEAM_MARGIN)
+    found: Whole = np.flatnonzero(share >= _SEAM_SHARE) + 2
+    inner: Whole = found[(found > margin) & (found < lines.shape[1] - margin)]
+    return inner
+
+
+def _divides(cuts: Whole, side: int) -> bool:
+    """Say whether two or more `cuts` lie at even distances, from the edge on, within 2 pixels."""
+    if len(cuts) < 2:
+        return False
+    period = cuts[0]
+    return bool((np.abs(cuts - period * np.arange(1, len(cuts) + 1)) <= 2).all() and period * (len(cuts) + 2) > side)
+
+
+def dead_blocks(grey: Grey) -> int:
+    """Return how many blocks of one colour sit on the decoder's 8-pixel grid, cut hard out of a textured picture."""
+    height, width = (side // _CELL * _CELL for side in grey.shape)
+    if height < 3 * _CELL or width < 3 * _CELL:
+        return 0
+    grid = grey[:height, :width]
+    flat = _flat_cells(grid)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(flat.astype(np.uint8), connectivity=4)
+    blocks = [block for block in stats[1:] if _is_block(block)]
+    return sum(_is_cut_out(grid, block) for block in blocks) + _is_filled_below(grey)
+
+
+def _flat_cells(grid: Grey) -> Flags:
+    """Say of each 8x8 cell whether it is one colour; its corners settle most, the rest is looked at whole."""
+    height, width = grid.shape
+    cells = grid.reshape(height // _CELL, _CELL, width // _CELL, _CELL)
+    first = cells[:, :1, :, :1]
+    probed = cells[:, ::7, :, ::7]
+    flat: Flags = (np.abs(probed.astype(np.int16) - first) <= 1).all(axis=(1, 3))
+    rows, columns = np.nonzero(flat)
+    candidates = cells[rows, :, columns, :]
+    low, high = candidates.min(axis=(1, 2)), candidates.max(axis=(1, 2))
+    flat[rows, columns] = high.astype(np.int16) - low <= 1
+    return flat
+
+
+def _is_block(block: npt.NDArray[np.int32]) -> bool:
+    """Say whether a connected area of flat cells is a full rectangle of a decoder's size."""
+    _, _, wide, high, area = block
+    return bool(area == wide * high and max(wide, high) <= _DEAD_CELLS_WIDE)
+
+
+def _is_cut_out(grid: Grey, block: npt.NDArray[np.int32]) -> bool:
+    """Say whether everything just outside the block is unlike it, and textured."""
+    left, top, wide, high = (int(part) * _CELL for part in block[:4])
+    right, bottom = left + wide, top + high
+    if left == 0 or top == 0 or right == grid.shape[1] or bottom == grid.shape[0]:
+        return False
+    sides = (grid[top - 1, left:right], grid[bottom, left:right], grid[top:bottom, left - 1], grid[top:bottom, right])
+    colour = int(grid[top, left])
+    unlike = all((np.abs(side.astype(np.int16) - colour) > _DEAD_EDGE).mean() >= _DEAD_EDGE_SHARE for side in sides)
+    return unlike and float(np.concatenate(sides).std()) > _RING_DEVIATION
+
+
+def _is_filled_below(grey: Grey) -> bool:
+    """Say whether the foot is the even middle grey that JPEG decoders fill lost rows with."""
+    foot = grey[-16:]
+    return bool((np.abs(foot.astype(np.int16) - 128) <= 1).all())
+
+
+def clipped_share(pixels: Pixels) -> float:
+    """Return the largest share, over channels and ends, where a channel stands at its end while the others still move.
+
+    Pure white and pure black are colours, and so is a flat area of one bright paint; a channel that never moves is 1.0.
+    """
+    small = np.ascontiguousarray(pixels[::3, ::3])
+    if _has_a_dead_channel(small):
+        return 1.0
+    low, high = small.min(axis=2), small.max(axis=2)
+    burnt = max(_share_of_moving(small, (small[..., one] >= 254) & (low <= 200)) for one in range(3))
+    drowned = max(_share_of_moving(small, (small[..., one] <= 1) & (high >= 96)) for one in range(3))
+    return max(burnt, drowned)
+
+
+def _has_a_dead_channel(small: Pixels) -> bool:
+    deviations = small.reshape(-1, 3).std(axis=0)
+    return bool(deviations.min() < 0.5 and np.sort(deviations)[1] > 12)
+
+
+def _share_of_moving(small: Pixels, clipped: Flags) -> float:
+    share = float(clipped.mean())
+    if share < 0.05:
+        return share
+    return share if float(small[clipped].std(axis=0).max()) >= 12 else 0.0
+
+
+def glyphs_in_a_line(grey: Grey) -> int:
+    """Return how many letter-like marks stand in one line in the lowest quarter of the picture."""
+    foot = grey[grey.shape[0] * 3 // 4 :]
+    return max(_longest_line(foot > _LIGHT, grey.shape[0]), _longest_line(foot < _DARK, grey.shape[0]))
+
+
+def _longest_line(marks: Flags, picture_height: int) -> int:
+    _, _, stats, _ = cv2.connectedComponentsWithStats(marks.astype(np.uint8), connectivity=8)
+    _, _, wide, high, area = stats[1:].T
+    letter = (high >= 8) & (high <= picture_height // 12) & (wide >= 2) & (wide <= 2 * high)
+    letter &= (area >= 0.15 * wide * high) & (area <= 0.95 * wide * high)
+    letters = stats[1:][letter]
+    return max((_letters_on(letters, base) for base in np.unique(letters[:, 1] + letters[:, 3])), default=0)
+
+
+def _letters_on(letters: npt.NDArray[np.int32], base: int) -> int:
+    """Return how many `letters` stand on the line `base`, close together, like in height and unlike in width."""
+    left, top, wide, high, _ = letters.T
+    on = np.abs(top + high - base) <= 1
+    on &= (high > 0.55 * np.median(high[on])) & (high < 1.8 * np.median(high[on]))
+    order = np.argsort(left[on])
+    gaps = left[on][order][1:] - (left + wide)[on][order][:-1]
+    together = int((gaps <= 2 * np.median(high[on])).sum()) + 1
+    varied = len(np.unique(wide[on])) >= 4 and float(wide[on].std()) >= 0.15 * float(wide[on].mean())
+    return together if varied else 0
