@@ -34,6 +34,7 @@ class DirectoryBucket:
     def put(self, key: str, data: bytes, media_type: str) -> None:  # noqa: ARG002 - a file's name says its type
         path = self._path(key)
         with self._said("written"):
+            self._refuse_a_root_that_is_a_file()
             _make_folders(path.parent)
             _write_whole(path, data)
 
