@@ -1,0 +1,1 @@
+"""The ways in: the command line, the Prefect API and the stack of one machine, deployments."""

@@ -1,0 +1,117 @@
+"""Every setting of Prefect that Limner chooses, in one place, as environment variables.
+
+Prefect reads them when it is imported, so they stand in the environment before that: nothing here imports Prefect.
+"""
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+from urllib.parse import quote
+
+from limner.home.layout import folder
+
+LOOPBACK = "127.0.0.1"
+
+# What a person may still say to Prefect by environment; everything else of theirs is meant for another API.
+THEIRS = ("PREFECT_LOGGING_LEVEL", "PREFECT_DEBUG_MODE")
+
+# What Prefect itself hands to the process of a flow run.
+INTERNAL = "PREFECT__"
+
+CLIENT = {
+    # The final state of a flow is not lost when the API's database is away for a moment.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,502",
+    "PREFECT_CLIENT_MAX_RETRIES": "8",
+    # Results are read by whoever can write them: JSON, never pickles.
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "limner",
+    # People read progress bars and sentences; the runs' own lines are in the UI.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+SERVER = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # Our own blocks are registered by a command; the catalogue of others' would take seconds of each first start.
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+    "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
+    # Task runs are written in batches: one at a time, a chapter's burst keeps SQLite busy for seconds.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "2",
+    # The record is the ledger; Prefect's history may go after a month.
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 24 * 3600),
+    # Slots of deployments outlive a restart of the API.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+}
+
+
+def prefect_environment(home: Path, api_url: str) -> dict[str, str]:
+    """Return the variables under which a process uses (or serves) the private Prefect API at `api_url`."""
+    place = folder(home, "prefect")
+    return {
+        **CLIENT,
+        **SERVER,
+        "LIMNER_HOME": str(home),
+        "PREFECT_HOME": str(place),
+        "PREFECT_PROFILES_PATH": str(place / "profiles.toml"),
+        "PREFECT_API_URL": api_url,
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(place / "ui"),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database_file(home)}",
+        # The API is ours and of the same version.
+        "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+    }
+
+
+def told_environment(home: Path, api_url: str) -> dict[str, str]:
+    """Return the variables for an API that somebody else runs: its address, and how our clients behave."""
+    return {
+        **CLIENT,
+        "LIMNER_HOME": str(home),
+        "PREFECT_HOME": str(folder(home, "prefect")),
+        "PREFECT_API_URL": api_url,
+    }
+
+
+def database_file(home: Path) -> Path:
+    return home / "prefect" / "prefect.db"
+
+
+def enter_private(home: Path, api_url: str, environment: MutableMapping[str, str] = os.environ) -> None:
+    """Put the private API's settings into `environment`, in place of whatever it said about Prefect."""
+    for name in [name for name in environment if is_foreign(name)]:
+        del environment[name]
+    environment.update(prefect_environment(home, api_url))
+    spare_loopback(environment)
+
+
+def enter_told(home: Path, api_url: str, environment: MutableMapping[str, str] = os.environ) -> None:
+    """Put a told API's settings into `environment`; its keys and other settings stay as they are."""
+    environment.pop("PREFECT_PROFILE", None)
+    environment.update(told_environment(home, api_url))
+    spare_loopback(environment)
+
+
+def is_foreign(name: str) -> bool:
+    return name.startswith("PREFECT_") and name not in THEIRS and not name.startswith(INTERNAL)
+
+
+def spare_loopback(environment: MutableMapping[str, str]) -> None:
+    """A proxy for the world outside must not be asked for this machine."""
+    for name in ("NO_PROXY", "no_proxy"):
+        spared = [one.strip() for one in environment.get(name, "").split(",") if one.strip()]
+        environment[name] = ",".join(dict.fromkeys([*spared, LOOPBACK, "localhost"]))
+
+
+def shown(url: str) -> str:
+    """Return where a person opens the UI of the API at `url`."""
+    return url.removesuffix("/api")
+
+
+def quoted(path: Path) -> str:
+    return quote(str(path))
