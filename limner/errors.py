@@ -15,6 +15,7 @@ LimnerError
 ├── Rejected                the quality gate said no to a readable picture
 ├── LeaseLost               our claim's token is stale: step back, another process went on
 ├── BatchShort              the batch ended with failed jobs; its report names them   exit 1
+├── BatchStopped            somebody stopped the batch; what is missing can be made later
 └── ProviderError           what a provider can answer instead of a picture
     ├── Busy                throttled or overloaded, before acceptance; has retry_after_seconds
     ├── Refused             policy: never asked again at the same provider
@@ -84,6 +85,10 @@ class LeaseLost(LimnerError):
 
 class BatchShort(LimnerError):
     """A batch ended without all of its pictures; the message names each failed key and why."""
+
+
+class BatchStopped(LimnerError):
+    """The batch was stopped between two calls; nothing is lost."""
 
 
 class ProviderError(LimnerError):

@@ -23,6 +23,9 @@ class Bucket(Protocol):
     def keys(self, prefix: str = "") -> list[str]:
         """Return the keys that begin with `prefix`, sorted."""
 
+    def location(self) -> str:
+        """Return what stands before a key to name where it lies: a folder with `/`, or `s3://bucket/`."""
+
     def link(self, key: str, seconds: int = 3600) -> str:
         """Return an address that a person on this network can open for that long."""
 

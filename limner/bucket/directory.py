@@ -67,6 +67,10 @@ class DirectoryBucket:
             self._refuse_a_root_that_is_a_file()
             return sorted(key for key in self._walk(start) if key.startswith(prefix))
 
+    def location(self) -> str:
+        """Return the folder, with a `/` at its end."""
+        return f"{self._root}/"
+
     def link(self, key: str, seconds: int = 3600) -> str:  # noqa: ARG002 - a file's address does not expire
         """Return a `file://` address: it opens on this machine only."""
         return self._path(key).as_uri()

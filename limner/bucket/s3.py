@@ -97,6 +97,10 @@ class S3Bucket:
             return sorted(one.object_name for one in found if one.object_name and not one.is_dir)
         return []
 
+    def location(self) -> str:
+        """Return `s3://bucket/`."""
+        return f"s3://{self._bucket}/"
+
     def link(self, key: str, seconds: int = 3600) -> str:
         """Return a signed address that opens for `seconds`, a week at most; nothing is asked of the server."""
         lasts = timedelta(seconds=min(max(seconds, 1), _WEEK_SECONDS))

@@ -78,6 +78,7 @@ _JOB_FAILED = text("""
     update jobs set status = 'failed', reason = :reason, seconds = :seconds, settled_at = now()
      where batch_id = :batch_id and position = :position and status in ('promised', 'failed')
 """)
+_KEY_OF = text("select key from artifacts where sha256 = :sha256 and tombstoned_at is null")
 _IS_MADE = text("select exists (select from attempts where id = :id and outcome = 'made')")
 
 
@@ -186,9 +187,15 @@ def record(
     _settle_spend(connection, intent, pictures=1, cost_usd=spent.cost_usd)
 
 
-def fail_job(connection: Connection, batch: Batch, job: StoredJob, reason: str, seconds: float) -> None:
+def artifact_key_of(connection: Connection, sha256: str) -> str | None:
+    """Return the bucket key of a stored picture that was not deleted."""
+    key: str | None = connection.execute(_KEY_OF, {"sha256": sha256}).scalar()
+    return key
+
+
+def fail_job(connection: Connection, batch_id: str, position: int, reason: str, seconds: float | None = None) -> None:
     """Settle a job as failed for this run; a later run may make it."""
-    asked = {"batch_id": batch.id, "position": job.position, "reason": reason, "seconds": seconds}
+    asked = {"batch_id": batch_id, "position": position, "reason": reason, "seconds": seconds}
     connection.execute(_JOB_FAILED, asked)
 
 

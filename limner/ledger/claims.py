@@ -19,16 +19,19 @@ log = logging.getLogger(__name__)
 
 _CLAIM = text("""
     insert into claims (order_key, holder, claimant, token, lease_until)
-    values (:order_key, :holder, :claimant, nextval('fence'), clock_timestamp() + make_interval(secs => :lease))
+    select order_key, :holder, :claimant, nextval('fence'), clock_timestamp() + make_interval(secs => :lease)
+      from jobs where batch_id = :batch and position = :position
     on conflict (order_key) do update
        set holder = excluded.holder, claimant = excluded.claimant, token = excluded.token,
            lease_until = excluded.lease_until, claimed_at = now()
      where claims.lease_until < clock_timestamp()
         or claims.claimant = excluded.claimant
         or claims.holder = :dead
-    returning token
+    returning order_key, token
 """)
-_HOLDER = text("select holder from claims where order_key = :order_key")
+_HOLDER = text("""
+    select holder from claims join jobs using (order_key) where batch_id = :batch and position = :position
+""")
 _RELEASE = text("delete from claims where order_key = :order_key and token = :token")
 _BEAT = text("""
     update claims set lease_until = greatest(lease_until, clock_timestamp() + make_interval(secs => :lease))
@@ -45,15 +48,18 @@ class Claim:
     token: int
 
 
-def claim(connection: Connection, order_key: str, holder: str, claimant: str, lease_seconds: float) -> Claim | None:
-    """Claim the order, or return None while a living holder has it."""
-    asked = {"order_key": order_key, "holder": holder, "claimant": claimant, "lease": lease_seconds, "dead": ""}
-    token = connection.execute(_CLAIM, asked).scalar()
-    if token is None:
-        theirs = connection.execute(_HOLDER, {"order_key": order_key}).scalar()
+def claim(
+    connection: Connection, batch_id: str, position: int, holder: str, claimant: str, lease_seconds: float
+) -> Claim | None:
+    """Claim a job's order for `claimant`, a caller of this holder; None while a living holder has it."""
+    job = {"batch": batch_id, "position": position}
+    asked = job | {"holder": holder, "claimant": claimant, "lease": lease_seconds, "dead": ""}
+    row = connection.execute(_CLAIM, asked).one_or_none()
+    if row is None:
+        theirs = connection.execute(_HOLDER, job).scalar()
         if theirs is not None and is_provably_dead(theirs):
-            token = connection.execute(_CLAIM, asked | {"dead": theirs}).scalar()
-    return None if token is None else Claim(order_key, token)
+            row = connection.execute(_CLAIM, asked | {"dead": theirs}).one_or_none()
+    return None if row is None else Claim(row.order_key, row.token)
 
 
 def release(connection: Connection, claimed: Claim) -> None:

@@ -27,7 +27,6 @@ class Asker:
     tier: str
     request: dict[str, Any]
     request_hash: str
-    run_id: str | None = None
     idempotency_key: str | None = None
     force: bool = False
     reuse: Reuse = "same"
@@ -70,11 +69,7 @@ def period_of(moment: datetime) -> str:
 
 
 def find_batch(connection: Connection, asker: Asker) -> Batch | None:
-    """Return the stored plan that answers this run, if there is one."""
-    if asker.run_id is not None:
-        of_run = select(batches).join(runs, runs.c.batch_id == batches.c.id).where(runs.c.id == asker.run_id)
-        if (row := connection.execute(of_run).one_or_none()) is not None:
-            return _batch(row)
+    """Return the stored plan that answers the request: by the caller's key, or unfinished and of the same hash."""
     if asker.idempotency_key is not None:
         of_key = select(batches).where(
             batches.c.owner == asker.owner, batches.c.idempotency_key == asker.idempotency_key
@@ -86,13 +81,20 @@ def find_batch(connection: Connection, asker: Asker) -> Batch | None:
     return None if row is None else _batch(row)
 
 
+def batch_of_run(connection: Connection, run_id: str) -> Batch | None:
+    """Return the batch that a flow run works on."""
+    of_run = select(batches).join(runs, runs.c.batch_id == batches.c.id).where(runs.c.id == run_id)
+    row = connection.execute(of_run).one_or_none()
+    return None if row is None else _batch(row)
+
+
 def get_batch(connection: Connection, batch_id: str) -> Batch | None:
     row = connection.execute(select(batches).where(batches.c.id == batch_id)).one_or_none()
     return None if row is None else _batch(row)
 
 
-def store_plan(connection: Connection, asker: Asker, plan: Plan, chain: Sequence[str], slug: str) -> Batch:
-    """Store the plan with its batch; if another run stored one for the same request first, return that."""
+def store_plan(connection: Connection, asker: Asker, plan: Plan, chain: Sequence[str], slug: str) -> tuple[Batch, bool]:
+    """Store the plan with its batch, and say that it is ours; if another run stored one first, return that."""
     batch_id = f"{plan.kind}-{slug}-{uuid4().hex[:8]}"
     row = {
         "id": batch_id,
@@ -116,9 +118,9 @@ def store_plan(connection: Connection, asker: Asker, plan: Plan, chain: Sequence
         first = find_batch(connection, asker)
         if first is None:  # finished between our insert and our look: ours is the next batch
             return store_plan(connection, asker, plan, chain, slug)
-        return first
+        return first, False
     connection.execute(insert(jobs), _job_rows(connection, asker, batch_id, plan.jobs))
-    return _batch(stored)
+    return _batch(stored), True
 
 
 def begin_run(connection: Connection, batch: Batch, run_id: str | None) -> None:
@@ -139,10 +141,10 @@ def promised_positions(connection: Connection, batch: Batch) -> list[int]:
     return list(connection.execute(missing, {"b": batch.id}).scalars())
 
 
-def load_jobs(connection: Connection, batch_id: str, positions: Sequence[int]) -> list[StoredJob]:
-    """Return the jobs at these positions, in the plan's order."""
-    asked = select(jobs).where(jobs.c.batch_id == batch_id, jobs.c.position.in_(positions)).order_by(jobs.c.position)
-    return [stored_job(row) for row in connection.execute(asked)]
+def keys_of(connection: Connection, batch: Batch) -> dict[int, str]:
+    """Return the batch's job keys by position."""
+    asked = select(jobs.c.position, jobs.c.key).where(jobs.c.batch_id == batch.id)
+    return {row.position: row.key for row in connection.execute(asked)}
 
 
 def order_keys(owner: str, order: Order, similar_prompt: str) -> dict[str, Any]:

@@ -4,11 +4,14 @@ One conditional UPDATE of the counter row of owner and period decides; append-on
 transaction, so that a counter is at any moment the sum of its entries. Periods are part of the key: nothing is reset.
 """
 
+import json
+from dataclasses import replace
+
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from limner.errors import QuotaUsedUp
-from limner.ledger.plans import Batch
+from limner.ledger.plans import Batch, promised_positions
 from limner.ledger.tables import owners
 
 _COUNTER = text("insert into counters (owner, period) values (:owner, :period) on conflict do nothing")
@@ -23,6 +26,12 @@ _ENTER = text("""
 """)
 _HELD = text("select coalesce(sum(pictures_reserved), 0) from entries where batch_id = :batch")
 _LOCK = text("select id from batches where id = :batch for update")
+_LOCK_COUNTER = text("select owner from counters where owner = :owner and period = :period for update")
+_CUT_JOBS = text("""
+    delete from jobs where batch_id = :batch and position in (
+      select position from jobs where batch_id = :batch and status = 'promised' order by position desc limit :pictures)
+""")
+_CUT_BATCH = text("update batches set asked = :asked, notes = cast(:notes as jsonb) where id = :batch")
 _LEFT = text("""
     select :cap - coalesce(sum(pictures_used + pictures_reserved), 0)
       from counters where owner = :owner and period = :period
@@ -45,6 +54,35 @@ def pictures_left(connection: Connection, owner: str, period: str, cap: int | No
         return None
     left = connection.execute(_LEFT, {"owner": owner, "period": period, "cap": cap}).scalar_one()
     return max(0, int(left))
+
+
+def cut_and_reserve(connection: Connection, batch: Batch, cap: int | None) -> Batch:
+    """Cut a fresh plan to what its owner's quota still allows, the best kept, and reserve that.
+
+    Raises QuotaUsedUp when nothing at all could be made or reused.
+    """
+    counter = {"owner": batch.owner, "period": batch.period}
+    connection.execute(_COUNTER, counter)
+    connection.execute(_LOCK_COUNTER, counter)
+    missing = len(promised_positions(connection, batch))
+    left = pictures_left(connection, batch.owner, batch.period, cap)
+    if left is not None and missing > left:
+        if left == 0 and missing == batch.asked:
+            raise QuotaUsedUp(
+                f"{batch.owner} has used up the {cap} pictures of {batch.period}; wait for the next month or move "
+                f"the owner to another tier (limner owners set {batch.owner} --tier T)."
+            )
+        batch = _cut(connection, batch, missing - left, f"Cut from {batch.asked} by the quota of {batch.owner}.")
+        missing = left
+    reserve(connection, batch, missing, cap)
+    return batch
+
+
+def _cut(connection: Connection, batch: Batch, pictures: int, note: str) -> Batch:
+    connection.execute(_CUT_JOBS, {"batch": batch.id, "pictures": pictures})
+    cut = replace(batch, asked=batch.asked - pictures, notes=(*batch.notes, note))
+    connection.execute(_CUT_BATCH, {"batch": batch.id, "asked": cut.asked, "notes": json.dumps(cut.notes)})
+    return cut
 
 
 def reserve(connection: Connection, batch: Batch, pictures: int, cap: int | None) -> None:

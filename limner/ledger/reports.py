@@ -44,7 +44,7 @@ _SHEET = text("""
            r.model, t.seed, t.prompt, v.score, v.level
       from jobs j left join records r on r.id = j.record_id left join artifacts a on a.sha256 = r.sha256
       left join attempts t on t.id = r.attempt_id left join verdicts v on v.attempt_id = t.id
-     where j.batch_id = :batch order by j.position
+     where j.batch_id = :batch order by j.position limit :most
 """)
 
 _BATCH_LINEAGE = text("""
@@ -179,9 +179,9 @@ def close_batch(connection: Connection, batch: Batch, status: str, report_key: s
     connection.execute(ended, {"batch": batch.id, "status": status, "key": report_key})
 
 
-def sheet_rows(connection: Connection, batch_id: str) -> Iterator[Any]:
-    """Yield what a contact sheet shows of each job, in the plan's order."""
-    yield from connection.execute(_SHEET, {"batch": batch_id})
+def sheet_rows(connection: Connection, batch_id: str, most: int | None = None) -> Iterator[Any]:
+    """Yield what a contact sheet shows of each job, in the plan's order, of all jobs or the first `most`."""
+    yield from connection.execute(_SHEET, {"batch": batch_id, "most": most})
 
 
 def lineage_of_batch(connection: Connection, batch_id: str) -> dict[str, Any] | None:

@@ -1,0 +1,1 @@
+"""WHAT is made: one file a product; only flows."""

@@ -1,0 +1,23 @@
+"""Illustrate a book: one chapter, or all of them."""
+
+from prefect import flow
+
+from blocks.studio import open_studio
+from limner.illustrating import plan_illustrations
+from limner.press import BatchReport
+from limner.requests import BookRequest, ChapterRequest
+from tasks.press import press
+
+
+@flow(name="illustrate-chapter", flow_run_name="chapter-{request.slug}")
+async def illustrate_chapter(request: ChapterRequest, studio: str = "default") -> BatchReport:
+    """Illustrate one chapter, the most telling descriptions first."""
+    room = await open_studio(studio)
+    return await press(room, studio, request, plan_illustrations)
+
+
+@flow(name="illustrate-book", flow_run_name="book-{request.slug}")
+async def illustrate_book(request: BookRequest, studio: str = "default") -> BatchReport:
+    """Illustrate every chapter of a book, the most telling descriptions of each first."""
+    room = await open_studio(studio)
+    return await press(room, studio, request, plan_illustrations)

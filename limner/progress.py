@@ -1,0 +1,62 @@
+"""How far a batch is, for whoever watches it while it runs, and the word to stop it.
+
+Counts only what this process saw settle; the truth across processes is the ledger's.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from limner.ledger.plans import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A batch at a moment: jobs asked, settled, and of those failed."""
+
+    batch: str
+    title: str
+    asked: int
+    settled: int
+    failed: int
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.settled / max(1, self.asked)
+
+
+Watcher = Callable[[Stage], None]
+
+
+class Progress:
+    """A batch under way in this process."""
+
+    def __init__(self, batch: Batch, watchers: list[Watcher]) -> None:
+        self.batch = batch
+        self.stop = threading.Event()
+        self._watchers = watchers
+        self._lock = threading.Lock()
+        self._settled = 0
+        self._failed = 0
+
+    def begin(self, settled: int) -> None:
+        """A run begins with this many jobs settled already."""
+        with self._lock:
+            self.stop.clear()
+            self._settled, self._failed = settled, 0
+        self._tell()
+
+    def note(self, status: str) -> None:
+        """A job has settled, as `made`, `reused` or `failed`."""
+        with self._lock:
+            self._settled += 1
+            self._failed += status == "failed"
+        self._tell()
+
+    @property
+    def stage(self) -> Stage:
+        return Stage(self.batch.id, self.batch.title, self.batch.asked, self._settled, self._failed)
+
+    def _tell(self) -> None:
+        for watcher in self._watchers:
+            watcher(self.stage)

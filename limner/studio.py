@@ -1,0 +1,100 @@
+"""A room of the studio: everything a press works with, opened once per process.
+
+Knows nothing of Prefect; blocks and settings say what a room is made of, the press only uses it.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from limner.bucket import Bucket
+from limner.chain import Patience
+from limner.errors import UnknownProvider
+from limner.ledger.claims import Holder
+from limner.ledger.opening import Ledger
+from limner.ledger.plans import get_batch
+from limner.progress import Progress, Watcher
+from limner.providers.seam import Provider
+from limner.quality.gates import Gate
+from limner.steps import Fuse, Step
+from limner.tiers import Tier, load_tiers
+
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The studio's policies, each in this one place.
+
+    concurrency: providers' calls at once. reuse_days: 0 is for ever. bucket_patience_seconds: how long a picture that
+    was paid for waits for a bucket that is away. chains: a tier's providers in turn, where the studio differs from it.
+    """
+
+    concurrency: int = 3
+    reuse_days: float = 7
+    patience: Patience = field(default_factory=Patience)
+    bucket_patience_seconds: float = 150
+    chains: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class Room:
+    """An open ledger, bucket, providers and gates, with the slots that bound calls at once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        holder: Holder,
+        bucket: Bucket,
+        providers: Mapping[str, Provider],
+        gates: Mapping[str, Gate],
+        rules: Rules,
+        fuse: Fuse | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.holder = holder
+        self.bucket = bucket
+        self.providers = providers
+        self.gates = gates
+        self.rules = rules
+        self.slots = threading.BoundedSemaphore(rules.concurrency)
+        self.watchers: list[Watcher] = []
+        self._fuse = fuse
+        self._progress: dict[str, Progress] = {}
+
+    def reach(self, step: Step) -> None:
+        """Say that a step of the press is reached; a crash test may end the process here."""
+        if self._fuse is not None:
+            self._fuse.reach(step)
+
+    def tier(self, name: str) -> Tier:
+        return load_tiers()[name]
+
+    def chain(self, asked: Sequence[str], tier: str) -> tuple[str, ...]:
+        """Return who is asked: the request's own names, else the tier's that are configured, else `sketch`.
+
+        Raises UnknownProvider for a name that this studio has not opened.
+        """
+        for name in asked:
+            if name not in self.providers:
+                raise UnknownProvider(
+                    f"There is no provider {name!r} in this studio; it has {', '.join(self.providers)}. "
+                    "Name one of these, or configure it (limner doctor says how)."
+                )
+        tiers = self.rules.chains.get(tier) or self.tier(tier).chain
+        return tuple(asked) or tuple(name for name in tiers if name in self.providers) or ("sketch",)
+
+    def progress(self, batch_id: str) -> Progress:
+        """Return a batch under way here; what it was planned with never changes, so it is read once."""
+        if batch_id not in self._progress:
+            found = self.ledger.run(lambda connection: get_batch(connection, batch_id))
+            if found is None:
+                raise LookupError(f"There is no batch {batch_id} in the ledger at {self.ledger.where()}.")
+            self._progress.setdefault(batch_id, Progress(found, self.watchers))
+        return self._progress[batch_id]
+
+    def close(self) -> None:
+        """Stop what waits, give back what is held, close what was opened."""
+        for progress in self._progress.values():
+            progress.stop.set()
+        self.holder.close()
+        self.ledger.close()

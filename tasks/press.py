@@ -1,0 +1,231 @@
+"""The press as Prefect sees it: one task run a picture, a child for each provider asked, chunks beyond 200.
+
+The craft decides everything; here stand only names, retries, windows and artifacts. The ledger is the record,
+Prefect the view: a task takes names and numbers, never pixels, and finds its room by the studio's name.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.futures import PrefectFuture
+from prefect.tasks import Task, exponential_backoff
+from prefect.utilities.annotations import quote
+
+from blocks.studio import room_of
+from limner import press as craft
+from limner.chain import Turn
+from limner.errors import BatchShort, DiskFull, LimnerError, Unreachable
+from limner.jobs import Plan
+from limner.ledger import plans, quota
+from limner.ledger.plans import Asker, Batch, StoredJob
+from limner.press import BatchReport, Call, JobEnd
+from limner.requests import IllustrationRequest
+from limner.studio import Room
+from tasks.showing import ProgressShown, show_table
+
+# Up to this many jobs each is a task run of its own; a larger plan runs in chunks of as many.
+TASK_RUNS = 200
+
+# How long the flow waits for a task run to end before it looks at the progress again.
+LOOK_SECONDS = 1.0
+
+# Every kind of work's request; each has an owner, a slug, a hash, and what it can be pinned to.
+Request = TypeVar("Request", bound=IllustrationRequest)
+
+Flight = tuple[int, PrefectFuture[JobEnd] | PrefectFuture[int]]
+
+
+def _is_unreachable(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Say whether a job failed because what the press stands on was away: then all of it is safe to repeat."""
+    return isinstance(state.result(raise_on_failure=False), Unreachable)
+
+
+@task(name="ask-provider", task_run_name="{provider}-{number}", cache_policy=NO_CACHE, persist_result=False)
+def ask_provider(provider: str, number: int, call: Call) -> str:  # noqa: ARG001 - the run's name says who was asked
+    """Ask one provider once; return the recorded picture's sha256."""
+    context = TaskRunContext.get()
+    return call(str(context.task_run.id) if context else None)
+
+
+@task(
+    name="render",
+    task_run_name="render-{key}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=3,
+    retry_delay_seconds=exponential_backoff(5),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_is_unreachable,
+)
+def render(key: str, position: int, batch: str, run_id: str | None, studio: str) -> JobEnd:  # noqa: ARG001
+    """Make one picture of a batch, or find it made."""
+    return craft.press_job(room_of(studio), batch, position, run_id, _ask_in_a_child)
+
+
+@task(name="render-chunk", task_run_name="render-{first}-to-{last}", cache_policy=NO_CACHE, persist_result=False)
+def render_chunk(first: int, last: int, positions: Sequence[int], batch: str, run_id: str | None, studio: str) -> int:  # noqa: ARG001
+    """Make the pictures of a chunk; return how many of them are there."""
+    room = room_of(studio)
+
+    def one(position: int) -> bool:
+        try:
+            return craft.press_job(room, batch, position, run_id, craft.direct).status in ("made", "reused")
+        except (DiskFull, Unreachable):
+            room.progress(batch).stop.set()  # what is asked for now could not be kept
+            raise
+        except LimnerError as error:
+            craft.give_up(room, batch, position, str(error))
+            return False
+
+    with ThreadPoolExecutor(_workers(room), thread_name_prefix="render") as pool:
+        return sum(pool.map(one, positions))
+
+
+@task(name="plan", cache_policy=NO_CACHE, persist_result=False)
+def make_plan(plan: Callable[[Request], Plan], request: Request) -> Plan:
+    """Read, look up, choose: once per batch."""
+    return plan(request)
+
+
+def _ask_in_a_child(_job: StoredJob, turn: Turn, call: Call) -> str:
+    return ask_provider(turn.provider, turn.number, call)
+
+
+def _workers(room: Room) -> int:
+    """As many as may call at once, and as many again that store what came back or wait for a slot."""
+    return 2 * room.rules.concurrency
+
+
+async def press(room: Room, studio: str, request: Request, plan: Callable[[Request], Plan]) -> BatchReport:
+    """Bring a request's plan to its end: every promised picture made, reused, or failed for a named reason.
+
+    Raises RefusedRequest before anything is made, BatchShort when pictures are missing at the end; the report is
+    written before either the return or the raise.
+    """
+    started = time.monotonic()
+    run_id, idempotency_key = _run()
+    batch = _batch(room, request, plan, run_id, idempotency_key)
+    missing = craft.begin(room, batch, run_id)
+    ended = False
+    try:
+        await _render(room, studio, batch, missing, run_id)
+        ended = True
+    finally:
+        room.progress(batch.id).stop.set()
+        report = craft.end(room, batch, time.monotonic() - started, cancelled=not ended)
+    await show_table(room, report)
+    if report.made + report.reused < report.asked:
+        raise BatchShort(craft.short_of(report))
+    return report
+
+
+def _run() -> tuple[str | None, str | None]:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return None, None
+    return str(context.flow_run.id), context.flow_run.idempotency_key
+
+
+def _batch(
+    room: Room, request: Request, plan: Callable[[Request], Plan], run_id: str | None, idempotency_key: str | None
+) -> Batch:
+    """Return the stored plan of this run, or store one: a retry never plans anew, nor reads the book."""
+    of_run = craft.find_batch_of_run(room, run_id)
+    if of_run is not None:
+        return of_run
+    pinned = request.pinned()
+    known = room.ledger.run(lambda connection: quota.tier_of(connection, request.owner))
+    asker = Asker(
+        owner=request.owner,
+        tier=known or ("local" if request.owner == "local" else "free"),
+        request=pinned.model_dump(mode="json"),
+        request_hash=pinned.hash(),
+        idempotency_key=idempotency_key,
+        force=request.force,
+        reuse="same" if request.force else request.reuse,
+    )
+    return craft.find_plan(room, asker) or craft.store_plan(room, asker, make_plan(plan, pinned), pinned.slug)
+
+
+async def _render(room: Room, studio: str, batch: Batch, missing: Sequence[int], run_id: str | None) -> None:
+    progress = room.progress(batch.id)
+    progress.begin(batch.asked - len(missing))
+    if not missing:
+        return
+    shown = await ProgressShown.begin(progress.stage)
+    flights, width = _flights(room, studio, batch, missing, run_id)
+    fatal: BaseException | None = None
+    async for position, future in _in_a_window(flights, width, lambda: shown.show(progress.stage)):
+        error = future.result(raise_on_failure=False)
+        if isinstance(error, DiskFull | Unreachable):
+            # It would fail for every other job too: what is under way ends, nothing more is asked for.
+            fatal = fatal or error
+            progress.stop.set()
+        elif isinstance(error, BaseException):
+            craft.give_up(room, batch.id, position, str(error) or type(error).__name__)
+    await shown.show(progress.stage, last=True)
+    if fatal is not None:
+        raise fatal
+
+
+def _flights(
+    room: Room, studio: str, batch: Batch, missing: Sequence[int], run_id: str | None
+) -> tuple[Iterable[Callable[[], Flight]], int]:
+    """Return what is to be submitted, in order, and how many of it may run at once."""
+    if len(missing) <= TASK_RUNS:
+        keys = room.ledger.run(lambda connection: plans.keys_of(connection, batch))
+        return [partial(_submit_one, keys[one], one, batch.id, run_id, studio) for one in missing], _workers(room)
+    chunks = (missing[start : start + TASK_RUNS] for start in range(0, len(missing), TASK_RUNS))
+    # Two at a time share the slots, so that none idles while a chunk ends.
+    return (partial(_submit_chunk, chunk, batch.id, run_id, studio) for chunk in chunks), 2
+
+
+def _submit_one(key: str, position: int, batch: str, run_id: str | None, studio: str) -> Flight:
+    return position, render.submit(key, position, batch, run_id, studio)
+
+
+def _submit_chunk(chunk: Sequence[int], batch: str, run_id: str | None, studio: str) -> Flight:
+    return chunk[0], render_chunk.submit(chunk[0], chunk[-1], quote(chunk), batch, run_id, studio)
+
+
+async def _in_a_window(
+    flights: Iterable[Callable[[], Flight]], width: int, meanwhile: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Flight]:
+    """Yield submitted task runs as they end, with at most `width` under way; every one is awaited."""
+    loop = asyncio.get_running_loop()
+    landed: asyncio.Queue[Flight] = asyncio.Queue()
+    flying = 0
+
+    def launch(start: Callable[[], Flight]) -> None:
+        position, future = start()
+
+        def land(done: PrefectFuture[Any]) -> None:
+            loop.call_soon_threadsafe(landed.put_nowait, (position, done))
+
+        future.add_done_callback(land)
+
+    waiting = iter(flights)
+    for start in islice(waiting, width):
+        launch(start)
+        flying += 1
+    while flying:
+        try:
+            flight = await asyncio.wait_for(landed.get(), LOOK_SECONDS)
+        except TimeoutError:
+            await meanwhile()
+            continue
+        flying -= 1
+        for start in islice(waiting, 1):
+            launch(start)
+            flying += 1
+        yield flight
+        await meanwhile()
