@@ -47,9 +47,10 @@ Headers = Mapping[str, str]
 class Fault:
     """What goes wrong, for which prompts, how often (None: until it is mended).
 
-    what: a status ("500", "503", "429", "402", "401", "403", "404"), "safety", "policy", "vendor" (502 with
-    `upstream`), "html", "json", "truncated", "short" (no length sent), "reset", "hang up" (closed without an answer),
-    "stall" (stops in the middle), "huge", "plain" (one colour) or "slow" (`seconds` more, then a picture).
+    what: a status ("500", "503", "429", "402", "401", "403", "404"), "echo" (403 that repeats the key), "safety",
+    "policy", "vendor" (502 with `upstream`), "html", "json", "truncated", "short" (no length sent), "reset",
+    "hang up" (closed without an answer), "stall" (stops in the middle), "huge", "plain" (one colour) or "slow"
+    (`seconds` more, then a picture).
     """
 
     what: str
@@ -224,6 +225,8 @@ class StandIn:
             return refusal(400, *CODES[400], details=details)
         self.note("read", number, **vars(call))
         fault = next((one for one in self.faults if one.meets(call.prompt)), None)
+        if fault is not None and fault.what == "echo":
+            return refusal(403, "FORBIDDEN", f"The key {headers['authorization']} may not use this model.")
         if fault is not None and fault.what not in ("slow", *BROKEN):
             return failed(fault)
         await self._draw(target, fault.seconds if fault and fault.what == "slow" else 0.0)
@@ -401,7 +404,9 @@ def running(
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield Running(process.stdout.readline().strip(), process.pid, key, calls)
+            url = process.stdout.readline().strip()
+            assert url, "the stand-in did not start; its own complaint stands on standard error"
+            yield Running(url, process.pid, key, calls)
         finally:
             process.stdin.close()
             process.wait(timeout=10)
