@@ -121,6 +121,14 @@ def _using(home: Path) -> Iterator[_Use]:
         use.children = [child for child in use.children if child.poll() is None]
 
 
+def revive_keeper(settings: Settings, url: str) -> None:
+    """Start our own API anew at `url` when it was killed; for those who are inside `prefect_api`."""
+    home = settings.home.resolve()
+    if running_api(home) is None:
+        port = int(url.removesuffix("/api").rpartition(":")[2])
+        _keeper(home, _uses[home], port, time.monotonic() + settings.prefect_start_seconds)
+
+
 def keeper_runs(home: Path) -> bool:
     """Say whether a keeper holds `home`."""
     lock = keeper_lock(home)

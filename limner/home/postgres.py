@@ -119,7 +119,6 @@ def _hold(home: Path) -> None:
     if not users.wait(ANSWER_SECONDS, shared=True):
         raise LedgerUnreachable(f"{users.path} is held by a process that is stuck; end it and try again.")
     _users[home] = users
-    atexit.register(stop_postgres, home)
 
 
 def _stop_if_unused(home: Path) -> bool:
@@ -346,3 +345,12 @@ def _did_not_start(home: Path, why: str) -> Exception:
     return LedgerUnreachable(
         f"The embedded PostgreSQL under {home} did not start ({why[:300]}); see {home}/postgres/server.log, {MEND}."
     )
+
+
+def _stop_all() -> None:
+    for home in list(_users):
+        stop_postgres(home)
+
+
+# Registered here, and so called after everything that was registered by those who import this and use a server.
+atexit.register(_stop_all)
