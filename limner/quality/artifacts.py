@@ -15,15 +15,20 @@ Whole = npt.NDArray[np.intp]
 
 # Banding: a band is flat for this long, and the next is this many grey levels away. Less is not seen, more is drawn.
 _BAND_LONG, _STEP_LOW, _STEP_HIGH = 4, 3, 24
+# A step may take this many pixels.
+_STEP_LONG = 3
 # So many steps in a row, all up or all down, are a stair.
 _STAIR = 4
 
 # Seams: the share of a line's pixels that jump, and how far into the picture a cut must lie (a frame is none).
 _SEAM_SHARE, _SEAM_MARGIN, _SEAM_LEAP = 0.6, 0.06, 4
+# Tiles are multiples of this many pixels.
+_TILE = 64
 
 # Dead blocks: cells of the 8-pixel grid; larger areas are taken for drawn ones.
-_CELL, _DEAD_CELLS_WIDE = 8, 16
-_DEAD_EDGE, _DEAD_EDGE_SHARE, _RING_DEVIATION = 6, 0.85, 4.0
+_CELL, _DEAD_CELLS_WIDE, _DEAD_SPREAD = 8, 16, 2
+# Strong compression leaves flat blocks too, but close to what surrounds them.
+_DEAD_EDGE, _DEAD_EDGE_SHARE, _RING_DEVIATION = 20, 0.85, 4.0
 
 # Text: burnt-in letters are nearly white or nearly black.
 _LIGHT, _DARK = 236, 18
@@ -39,13 +44,16 @@ def widest_deviation(pixels: Pixels) -> float:
     return float(cv2.meanStdDev(pixels)[1].max())
 
 
-def banded_share(grey: Grey) -> float:
-    """Return the share of the picture, 0 to 1, that lies in stairs of flat bands."""
-    small = _halved(grey)
+def banded_share(pixels: Pixels) -> float:
+    """Return the share of the picture, 0 to 1, that lies in stairs of flat bands.
+
+    Green alone is looked at: it carries most of the light, and in grey the stairs of three channels blur together.
+    """
+    small = _halved(cv2.extractChannel(pixels, 1))
     return max(_stairs_along(small[::4]), _stairs_along(np.ascontiguousarray(small.T[::4])))
 
 
-def _halved(grey: Grey) -> Grey:
+def _halved(grey: npt.NDArray[np.generic]) -> Grey:
     height, width = grey.shape
     half = cv2.resize(grey, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
     return np.asarray(half, dtype=np.uint8)
@@ -61,7 +69,7 @@ def _stairs_along(lines: Grey) -> float:
     flat = lines.ravel().astype(np.int16)
     levels = flat[(starts + ends) // 2]
     steps = np.diff(levels)
-    near = (starts[1:] - ends[:-1] <= 3) & (starts[1:] // lines.shape[1] == starts[:-1] // lines.shape[1])
+    near = (starts[1:] - ends[:-1] <= _STEP_LONG) & (starts[1:] // lines.shape[1] == starts[:-1] // lines.shape[1])
     small = near & (np.abs(steps) >= _STEP_LOW) & (np.abs(steps) <= _STEP_HIGH)
     return float((ends - starts + 1)[_in_stairs(np.where(small, steps, 0))].sum() / lines.size)
 
@@ -92,13 +100,12 @@ def _in_stairs(steps: npt.NDArray[np.int16]) -> Flags:
 def seams(grey: Grey) -> int:
     """Return how many straight cuts run through the whole picture in a way that only tiles make.
 
-    One line alone may be a horizon or a door; cuts count when they cross, or when two or more divide a side evenly.
+    One line alone may be a horizon or a door; cuts count where they divide the sides evenly, two at least.
     """
     upright = _cuts(grey[::4])
     level = _cuts(np.ascontiguousarray(grey[:, ::4].T))
-    if len(upright) and len(level):
-        return len(upright) + len(level)
-    return sum(len(cuts) for cuts, side in ((upright, grey.shape[1]), (level, grey.shape[0])) if _divides(cuts, side))
+    even = [len(cuts) for cuts, side in ((upright, grey.shape[1]), (level, grey.shape[0])) if _divides(cuts, side)]
+    return sum(even) if sum(even) >= 2 else 0
 
 
 def _cuts(lines: Grey) -> Whole:
@@ -115,14 +122,15 @@ def _cuts(lines: Grey) -> Whole:
 
 
 def _divides(cuts: Whole, side: int) -> bool:
-    """Say whether two or more `cuts` lie at even distances, from the edge on, within 2 pixels."""
-    if len(cuts) < 2:
+    """Say whether `cuts` lie at even distances from the edge on: equal parts, or tiles of a usual size and a rest."""
+    if not len(cuts):
         return False
-    period = cuts[0]
-    return bool((np.abs(cuts - period * np.arange(1, len(cuts) + 1)) <= 2).all() and period * (len(cuts) + 2) > side)
+    period, count = cuts[0], len(cuts) + 1
+    even = bool((np.abs(cuts - period * np.arange(1, count)) <= 2).all())
+    return even and (abs(period - side / count) <= 2 or (period % _TILE == 0 and period * count >= side))
 
 
-def dead_blocks(grey: Grey) -> int:
+def dead_blocks(pixels: Pixels, grey: Grey) -> int:
     """Return how many blocks of one colour sit on the decoder's 8-pixel grid, cut hard out of a textured picture."""
     height, width = (side // _CELL * _CELL for side in grey.shape)
     if height < 3 * _CELL or width < 3 * _CELL:
@@ -131,7 +139,7 @@ def dead_blocks(grey: Grey) -> int:
     flat = _flat_cells(grid)
     _, _, stats, _ = cv2.connectedComponentsWithStats(flat.astype(np.uint8), connectivity=4)
     blocks = [block for block in stats[1:] if _is_block(block)]
-    return sum(_is_cut_out(grid, block) for block in blocks) + _is_filled_below(grey)
+    return sum(_is_cut_out(pixels[:height, :width], block) for block in blocks) + _is_filled_below(grey)
 
 
 def _flat_cells(grid: Grey) -> Flags:
@@ -140,11 +148,11 @@ def _flat_cells(grid: Grey) -> Flags:
     cells = grid.reshape(height // _CELL, _CELL, width // _CELL, _CELL)
     first = cells[:, :1, :, :1]
     probed = cells[:, ::7, :, ::7]
-    flat: Flags = (np.abs(probed.astype(np.int16) - first) <= 1).all(axis=(1, 3))
+    flat: Flags = (np.abs(probed.astype(np.int16) - first) <= _DEAD_SPREAD).all(axis=(1, 3))
     rows, columns = np.nonzero(flat)
     candidates = cells[rows, :, columns, :]
     low, high = candidates.min(axis=(1, 2)), candidates.max(axis=(1, 2))
-    flat[rows, columns] = high.astype(np.int16) - low <= 1
+    flat[rows, columns] = high.astype(np.int16) - low <= _DEAD_SPREAD
     return flat
 
 
@@ -154,16 +162,17 @@ def _is_block(block: npt.NDArray[np.int32]) -> bool:
     return bool(area == wide * high and max(wide, high) <= _DEAD_CELLS_WIDE)
 
 
-def _is_cut_out(grid: Grey, block: npt.NDArray[np.int32]) -> bool:
+def _is_cut_out(pixels: Pixels, block: npt.NDArray[np.int32]) -> bool:
     """Say whether everything just outside the block is unlike it, and textured."""
     left, top, wide, high = (int(part) * _CELL for part in block[:4])
     right, bottom = left + wide, top + high
-    if left == 0 or top == 0 or right == grid.shape[1] or bottom == grid.shape[0]:
+    if left == 0 or top == 0 or right == pixels.shape[1] or bottom == pixels.shape[0]:
         return False
-    sides = (grid[top - 1, left:right], grid[bottom, left:right], grid[top:bottom, left - 1], grid[top:bottom, right])
-    colour = int(grid[top, left])
-    unlike = all((np.abs(side.astype(np.int16) - colour) > _DEAD_EDGE).mean() >= _DEAD_EDGE_SHARE for side in sides)
-    return unlike and float(np.concatenate(sides).std()) > _RING_DEVIATION
+    above, below = pixels[top - 1, left:right], pixels[bottom, left:right]
+    sides = (above, below, pixels[top:bottom, left - 1], pixels[top:bottom, right])
+    apart = [np.abs(side.astype(np.int16) - pixels[top, left]).max(axis=1) for side in sides]
+    unlike = all((side > _DEAD_EDGE).mean() >= _DEAD_EDGE_SHARE for side in apart)
+    return unlike and float(np.concatenate(apart).std()) > _RING_DEVIATION
 
 
 def _is_filled_below(grey: Grey) -> bool:
@@ -177,25 +186,32 @@ def clipped_share(pixels: Pixels) -> float:
 
     Pure white and pure black are colours, and so is a flat area of one bright paint; a channel that never moves is 1.0.
     """
-    small = np.ascontiguousarray(pixels[::3, ::3])
+    small = _sampled(pixels)
+    channels = cv2.split(small)
     if _has_a_dead_channel(small):
         return 1.0
-    low, high = small.min(axis=2), small.max(axis=2)
-    burnt = max(_share_of_moving(small, (small[..., one] >= 254) & (low <= 200)) for one in range(3))
-    drowned = max(_share_of_moving(small, (small[..., one] <= 1) & (high >= 96)) for one in range(3))
+    low, high = (fold(fold(channels[0], channels[1]), channels[2]) for fold in (cv2.min, cv2.max))
+    burnt = max(_share_of_moving(small, (one >= 254) & (low <= 200)) for one in channels)
+    drowned = max(_share_of_moving(small, (one <= 1) & (high >= 96)) for one in channels)
     return max(burnt, drowned)
 
 
+def _sampled(pixels: Pixels) -> Pixels:
+    """Return every fourth pixel of every fourth row, untouched: an average would move values off the ends."""
+    return np.ascontiguousarray(pixels[::4, ::4])
+
+
 def _has_a_dead_channel(small: Pixels) -> bool:
-    deviations = small.reshape(-1, 3).std(axis=0)
-    return bool(deviations.min() < 0.5 and np.sort(deviations)[1] > 12)
+    deviations = np.sort(cv2.meanStdDev(small)[1].ravel())
+    return bool(deviations[0] < 0.5 and deviations[1] > 12)
 
 
 def _share_of_moving(small: Pixels, clipped: Flags) -> float:
-    share = float(clipped.mean())
+    """Return the share of `clipped` pixels, or 0 where they are one flat colour: that is paint, not light."""
+    share = float(np.count_nonzero(clipped) / clipped.size)
     if share < 0.05:
         return share
-    return share if float(small[clipped].std(axis=0).max()) >= 12 else 0.0
+    return share if float(cv2.meanStdDev(small, mask=clipped.astype(np.uint8))[1].max()) >= 12 else 0.0
 
 
 def glyphs_in_a_line(grey: Grey) -> int:
@@ -205,6 +221,9 @@ def glyphs_in_a_line(grey: Grey) -> int:
 
 
 def _longest_line(marks: Flags, picture_height: int) -> int:
+    # Letters cover little; where next to nothing or a third is marked, there is nothing to count.
+    if not 0.002 <= np.count_nonzero(marks) / marks.size <= 0.35:
+        return 0
     _, _, stats, _ = cv2.connectedComponentsWithStats(marks.astype(np.uint8), connectivity=8)
     _, _, wide, high, area = stats[1:].T
     letter = (high >= 8) & (high <= picture_height // 12) & (wide >= 2) & (wide <= 2 * high)
@@ -221,5 +240,5 @@ def _letters_on(letters: npt.NDArray[np.int32], base: int) -> int:
     order = np.argsort(left[on])
     gaps = left[on][order][1:] - (left + wide)[on][order][:-1]
     together = int((gaps <= 2 * np.median(high[on])).sum()) + 1
-    varied = len(np.unique(wide[on])) >= 4 and float(wide[on].std()) >= 0.15 * float(wide[on].mean())
+    varied = len(np.unique(wide[on])) >= 4 and float(wide[on].std()) >= 0.1 * float(wide[on].mean())
     return together if varied else 0

@@ -47,7 +47,7 @@ class Gate:
     # Visible artifacts cost their points once, however many of them there are.
     artifact_points: int = 20
     # Share of the picture that lies in stairs of flat bands.
-    max_banded: float = 0.12
+    max_banded: float = 0.2
     # Straight cuts through the whole picture, at even distances.
     max_seams: int = 0
     # Blocks that a broken decoder left in one colour, on its 8-pixel grid.

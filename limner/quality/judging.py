@@ -69,9 +69,9 @@ def _of_artifacts(examined: Examined, gate: Gate) -> Iterator[Finding]:
     """Yield the checks for visible artifacts; the first that fails carries the points of all."""
     grey = artifacts.grey_of(examined.pixels)
     measured: tuple[tuple[str, float, float], ...] = (
-        ("has_no_banding", round(artifacts.banded_share(grey), 3), gate.max_banded),
+        ("has_no_banding", round(artifacts.banded_share(examined.pixels), 3), gate.max_banded),
         ("has_no_seams", artifacts.seams(grey), gate.max_seams),
-        ("has_no_dead_blocks", artifacts.dead_blocks(grey), gate.max_dead_blocks),
+        ("has_no_dead_blocks", artifacts.dead_blocks(examined.pixels, grey), gate.max_dead_blocks),
         ("has_no_clipped_channels", round(artifacts.clipped_share(examined.pixels), 3), gate.max_clipped),
         ("has_no_burnt_in_text", artifacts.glyphs_in_a_line(grey), gate.max_glyphs),
     )

@@ -56,7 +56,9 @@ def s3_server(folder: Path, port: int = 0) -> Iterator[S3Settings]:
 def _address(server: "subprocess.Popen[str]") -> str:
     """Return host:port once the server listens; keep its log drained, so that it never blocks on a full pipe."""
     assert server.stderr
-    said, found, ready = [], [], threading.Event()
+    said: list[str] = []
+    found: list[str] = []
+    ready = threading.Event()
 
     def drain(log: Iterator[str]) -> None:
         for line in log:
