@@ -49,11 +49,11 @@ def banded_share(pixels: Pixels) -> float:
 
     Green alone is looked at: it carries most of the light, and in grey the stairs of three channels blur together.
     """
-    small = _halved(cv2.extractChannel(pixels, 1))
+    small = _halved(np.asarray(cv2.extractChannel(pixels, 1), dtype=np.uint8))
     return max(_stairs_along(small[::4]), _stairs_along(np.ascontiguousarray(small.T[::4])))
 
 
-def _halved(grey: npt.NDArray[np.generic]) -> Grey:
+def _halved(grey: Grey) -> Grey:
     height, width = grey.shape
     half = cv2.resize(grey, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
     return np.asarray(half, dtype=np.uint8)
