@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 from deployments.local_api import child_environment, prefect_api, revive_keeper, running_api
 from deployments.prefect_settings import shown
 from limner.errors import BadInput, Unreachable
@@ -56,9 +58,11 @@ def running(home: Path) -> Up | None:
     if not (home / "run").is_dir() or _is_free(home):
         return None
     try:
-        return Up(**json.loads((home / "run" / "stack.json").read_text()))
+        here = Up(**json.loads((home / "run" / "stack.json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
+    # A killed stack leaves its words behind; they are not those of the one that holds the lock now.
+    return here if psutil.pid_exists(here.pid) else None
 
 
 def up(settings: Settings, port: int | None, say: Say) -> None:
@@ -68,6 +72,7 @@ def up(settings: Settings, port: int | None, say: Say) -> None:
     if not lock.take():
         say(_already(home))
         return
+    (home / "run" / "stack.json").unlink(missing_ok=True)
     ended = threading.Event()
     with _ending(ended), prefect_api(settings, port=_port(settings, port)) as url:
         try:

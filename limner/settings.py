@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from limner.errors import BadInput
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
 
     home: WholePath = Field(default_factory=lambda: platformdirs.user_data_path("limner", appauthor=False))
     database_url: Annotated[SecretStr, BeforeValidator(_postgresql)] | None = Field(
-        default=None, validation_alias=AliasChoices("LIMNER_DATABASE_URL", "DATABASE_URL")
+        default=None, validation_alias="DATABASE_URL"
     )
     prefect_api_url: WebAddress | None = None
     prefect_port: int | None = Field(default=None, ge=1, le=65535)
@@ -89,9 +89,7 @@ class Settings(BaseSettings):
     s3_region: str = "us-east-1"
     s3_secure: bool = True
 
-    pollinations_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("LIMNER_POLLINATIONS_KEY", "POLLINATIONS_API_KEY")
-    )
+    pollinations_key: SecretStr | None = Field(default=None, validation_alias="POLLINATIONS_API_KEY")
     pollinations_url: WebAddress = "https://gen.pollinations.ai"
 
     concurrency: int | None = Field(default=None, ge=1, le=1000)

@@ -23,7 +23,7 @@ from limner.errors import DiskFull, LedgerUnreachable
 from limner.home.account import Account, open_the_way, server_account
 from limner.home.layout import folder, refuse
 from limner.home.locks import Lock, alone
-from limner.home.sockets import socket_folder
+from limner.home.sockets import forget_short_folder, socket_folder
 
 DATABASE = "limner"
 USER = "limner"
@@ -264,6 +264,7 @@ def _stop(home: Path) -> None:
         arguments = [*command, "-m", mode, "-t", str(seconds)]
         failed = _run(arguments, data.parent, server_account(data), seconds + 10)
         if not failed or Lock(home / "run" / "postgres-alive.lock").take():
+            forget_short_folder(home, server_account(data).uid)
             return
         _log.warning("The embedded PostgreSQL under %s did not stop (%s): %s", home, mode, failed)
 

@@ -6,6 +6,7 @@ The answer depends on the home alone, never on TMPDIR or the like: every process
 import hashlib
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from limner.errors import LedgerUnreachable
@@ -26,6 +27,12 @@ def socket_folder(home: Path, uid: int, *, make: bool = False) -> Path:
     if make:
         _make(path, uid)
     return path
+
+
+def forget_short_folder(home: Path, uid: int) -> None:
+    """Remove the short folder of a server that has stopped, where it has one."""
+    with suppress(OSError):
+        _short(home, uid).rmdir()
 
 
 def _short(home: Path, uid: int) -> Path:
