@@ -1,0 +1,45 @@
+"""Sketch: the offline, deterministic illustrator. No key, no network, no model; the same order gives the same bytes.
+
+Reads a prompt into a scene, chooses a palette, paints in a gouache-and-ink manner, and answers a PNG.
+"""
+
+from dataclasses import dataclass
+
+from limner.providers.seam import Answer, Asked, Capabilities
+
+MODEL = "sketch-1"
+
+_CAPABILITIES = Capabilities(
+    models=(MODEL,),
+    seeds=True,
+    negative_prompts=True,
+    references=4,
+    controls=True,
+    min_side=64,
+    max_side=4096,
+    max_pixels=4096 * 4096,
+    max_prompt=8000,
+    price_usd=0.0,
+    licence="CC0-1.0",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """The provider: `generate` raises Invalid for a size out of range or a reference that is no picture."""
+
+    timeout_seconds: float = 120.0
+
+    @property
+    def name(self) -> str:
+        return "sketch"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return _CAPABILITIES
+
+    def generate(self, asked: Asked) -> Answer:
+        # OpenCV and numpy load only where a picture is made.
+        from limner.providers.sketch.illustrate import illustrate
+
+        return Answer(data=illustrate(asked), model=MODEL, cost_usd=0.0)
