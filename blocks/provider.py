@@ -42,9 +42,9 @@ class LimnerProvider(LimnerBlock):
             )
         return found
 
-    def open(self) -> Provider:
-        """Return the provider; raises BadInput when it lacks its key."""
-        return _OPENERS[self.kind](self)
+    def open(self, concurrency: int) -> Provider:
+        """Return the provider, for that many calls at once; raises BadInput when it lacks its key."""
+        return _OPENERS[self.kind](self, concurrency)
 
     def secret(self) -> str:
         if self.key is None:
@@ -55,13 +55,13 @@ class LimnerProvider(LimnerBlock):
         return self.key.get_secret_value()
 
 
-def _sketch(_block: LimnerProvider) -> Provider:
+def _sketch(_block: LimnerProvider, _concurrency: int) -> Provider:
     from limner.providers.sketch import Sketch  # noqa: PLC0415
 
     return Sketch()
 
 
-def _pollinations(block: LimnerProvider) -> Provider:
+def _pollinations(block: LimnerProvider, concurrency: int) -> Provider:
     from limner.providers.pollinations import Pollinations  # noqa: PLC0415
 
     return Pollinations(
@@ -70,7 +70,8 @@ def _pollinations(block: LimnerProvider) -> Provider:
         model=block.model or None,
         enhance=block.enhance,
         timeout_seconds=block.timeout_seconds,
+        concurrency=concurrency,
     )
 
 
-_OPENERS: dict[Kind, Callable[[LimnerProvider], Provider]] = {"sketch": _sketch, "pollinations": _pollinations}
+_OPENERS: dict[Kind, Callable[[LimnerProvider, int], Provider]] = {"sketch": _sketch, "pollinations": _pollinations}

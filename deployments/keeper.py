@@ -89,7 +89,9 @@ def _listen(home: Path, port: int | None) -> socket.socket | None:
     """
     last = kept(home)
     for candidate in (port,) if port else (last.port if last else 0, 0):
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # The protocol is named: asyncio turns Nagle off only for sockets that say they are TCP; else each answer
+        # waits 40 ms.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((LOOPBACK, candidate))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import FlowRunContext, TaskRunContext
+from prefect.context import FlowRunContext, SyncClientContext, TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.tasks import Task, exponential_backoff
 from prefect.utilities.annotations import quote
@@ -111,6 +111,12 @@ async def press(room: Room, studio: str, request: Request, plan: Callable[[Reque
     Raises RefusedRequest before anything is made, BatchShort when pictures are missing at the end; the report is
     written before either the return or the raise.
     """
+    # One client of the API for all task runs: each would make one of its own, and load the certificates of the world.
+    with SyncClientContext.get_or_create():
+        return await _press(room, studio, request, plan)
+
+
+async def _press(room: Room, studio: str, request: Request, plan: Callable[[Request], Plan]) -> BatchReport:
     started = time.monotonic()
     run_id, idempotency_key = _run()
     batch = _batch(room, request, plan, run_id, idempotency_key)
