@@ -7,14 +7,17 @@ import contextlib
 import errno
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from limner.bucket.naming import checked_key, checked_prefix
 from limner.errors import BadInput, BucketUnreachable, DiskFull
 
-# A file under this name is being written, or was when its writer died; it is never listed.
-_PART_BEGINS, _PART_ENDS = ".limner-", ".part"
+# Files that are being written lie here, and those whose writer died; no key begins with a dot.
+_PARTS = ".parts"
+# A part this old has no writer any more.
+_ABANDONED_SECONDS = 3600
 
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -27,6 +30,7 @@ class DirectoryBucket:
 
     def __init__(self, root: Path) -> None:
         self._root = Path(root).absolute()
+        self._swept = False
 
     def __repr__(self) -> str:
         return f"DirectoryBucket({str(self._root)!r})"
@@ -35,8 +39,10 @@ class DirectoryBucket:
         path = self._path(key)
         with self._said("written"):
             self._refuse_a_root_that_is_a_file()
+            _make_folders(self._root / _PARTS)
+            self._sweep()
             _make_folders(path.parent)
-            _write_whole(path, data)
+            _write_whole(path, self._root / _PARTS / secrets.token_hex(8), data)
 
     def get(self, key: str) -> bytes:
         path = self._path(key)
@@ -95,10 +101,20 @@ class DirectoryBucket:
         return path
 
     def _walk(self, start: Path) -> Iterator[str]:
-        for folder, _, names in os.walk(start, onerror=_raise_unless_missing):
-            for name in names:
-                if not (name.startswith(_PART_BEGINS) and name.endswith(_PART_ENDS)):
-                    yield (Path(folder) / name).relative_to(self._root).as_posix()
+        for folder, inside, names in os.walk(start, onerror=_raise_unless_missing):
+            if Path(folder) == self._root and _PARTS in inside:
+                inside.remove(_PARTS)
+            yield from ((Path(folder) / name).relative_to(self._root).as_posix() for name in names)
+
+    def _sweep(self) -> None:
+        """Once in a process, remove what writers that died left behind."""
+        if self._swept:
+            return
+        for part in (self._root / _PARTS).iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+                    part.unlink()
+        self._swept = True
 
     def _refuse_a_root_that_is_a_file(self) -> None:
         if self._root.exists() and not self._root.is_dir():
@@ -133,9 +149,8 @@ def _make_folders(folder: Path) -> None:
     _flush_folder(folder.parent)
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write beside, flush, rename: at every moment `path` is absent, what it was, or whole."""
-    part = path.with_name(f"{_PART_BEGINS}{secrets.token_hex(8)}{_PART_ENDS}")
+def _write_whole(path: Path, part: Path, data: bytes) -> None:
+    """Write `part` on the same disk, flush, rename: at every moment `path` is absent, what it was, or whole."""
     try:
         with part.open("xb") as file:
             file.write(data)

@@ -8,9 +8,9 @@ MAX_PART_BYTES = 200
 
 
 def checked_key(key: str) -> str:
-    """Return `key` as it came, or raise BadInput: relative, parts joined by `/`, no part empty, `.` or `..`."""
+    """Return `key` as it came, or raise BadInput: relative, parts joined by `/`, none empty or hidden."""
     parts = key.split("/")
-    if any(part in ("", ".", "..") or len(part.encode()) > MAX_PART_BYTES for part in parts) or not _is_plain(key):
+    if not all(_is_name(part) for part in parts) or not _is_plain(key):
         raise BadInput(
             f"{key!r} is no bucket key; give a relative path with `/` between its parts, like images/ab/abc.png."
         )
@@ -22,6 +22,11 @@ def checked_prefix(prefix: str) -> str:
     if prefix:
         checked_key(prefix + "_" if prefix.endswith("/") else prefix)
     return prefix
+
+
+def _is_name(part: str) -> bool:
+    # A leading dot would hide a file, lead out (`..`), or meet what a bucket keeps for itself.
+    return part != "" and not part.startswith(".") and len(part.encode()) <= MAX_PART_BYTES
 
 
 def _is_plain(key: str) -> bool:

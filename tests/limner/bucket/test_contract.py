@@ -112,7 +112,7 @@ def test_keys_may_be_in_any_script(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "/a", "../a", "a/../../b", "a//b", "a/./b", "a/", "a\x00b", "a\\..\\b", "a\nb", "x" * 300]
+    "key", ["", "/a", "../a", "a/../../b", "a//b", "a/./b", "a/", "a\x00b", "a\\..\\b", ".parts/a", "a\nb", "x" * 300]
 )
 def test_refuses_what_is_no_key(bucket: Bucket, key: str) -> None:
     for use in (lambda: bucket.put(key, b"x", "text/plain"), lambda: bucket.get(key), lambda: bucket.delete(key)):

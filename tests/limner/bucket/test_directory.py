@@ -121,9 +121,31 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_bytes_and_no_key(tmp_path:
     for key in ("report.json", "other.json"):
         subprocess.run([sys.executable, "-c", script, tmp_path / "bucket", key], check=False)
 
-    assert len(list((tmp_path / "bucket").iterdir())) == 3
+    assert len(list((tmp_path / "bucket" / ".parts").iterdir())) == 2
     assert bucket.keys() == ["report.json"]
     assert bucket.get("report.json") == b"old"
+
+
+def test_what_killed_writers_left_is_swept_up_once_it_is_old(tmp_path: Path) -> None:
+    parts = tmp_path / "bucket" / ".parts"
+    DirectoryBucket(tmp_path / "bucket").put("a", b"a", "")
+    (parts / "old").write_bytes(b"half")
+    (parts / "young").write_bytes(b"half")
+    os.utime(parts / "old", (0, 0))
+
+    DirectoryBucket(tmp_path / "bucket").put("b", b"b", "")
+
+    assert [part.name for part in parts.iterdir()] == ["young"]
+
+
+def test_a_folder_that_was_removed_meanwhile_is_made_again(tmp_path: Path) -> None:
+    bucket = DirectoryBucket(tmp_path / "bucket")
+    bucket.put("a", b"a", "")
+    shutil.rmtree(tmp_path / "bucket")
+
+    bucket.put("b", b"b", "")
+
+    assert bucket.keys() == ["b"]
 
 
 def test_nothing_is_made_on_disk_before_the_first_put(tmp_path: Path) -> None:
