@@ -77,8 +77,12 @@ def up(settings: Settings, port: int | None, say: Say) -> None:
     with _ending(ended), prefect_api(settings, port=_port(settings, port)) as url:
         try:
             with _ledger(settings):
-                _prepare(say)
+                say("Registering blocks.")
+                asyncio.run(_register())
                 with _worker(home) as worker:
+                    # The worker takes seconds to start: the deployments are applied meanwhile.
+                    say("Applying the deployments of prefect.yaml.")
+                    apply_deployments(prefect_yaml())
                     worker.wait_until_online()
                     _tell(home, Up(url, os.getpid()))
                     say(f"{_is_up(url)} Stop it with Ctrl-C or limner down.")
@@ -128,12 +132,20 @@ def down(settings: Settings, say: Say) -> None:
         raise Unreachable("Limner is coming up or going down right now; try again in a few seconds.")
     with suppress(ProcessLookupError):
         os.kill(here.pid, signal.SIGTERM)
-    if not _lock(home).wait(STOP_SECONDS):
-        with suppress(ProcessLookupError):
-            os.kill(here.pid, signal.SIGKILL)
+    _wait_for_the_end_of(here.pid)
     if not _wait_for_silence(home):
         raise Unreachable(f"The Prefect API of {home} still runs: a command uses it. It ends with that command.")
     say("Limner is down.")
+
+
+def _wait_for_the_end_of(pid: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        try:
+            process.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            _log.warning("limner up (process %s) did not end within %s s; killing it", pid, STOP_SECONDS)
+            process.kill()
 
 
 def _wait_for_silence(home: Path) -> bool:
@@ -213,13 +225,6 @@ def _ledger(settings: Settings) -> Iterator[None]:
         yield
     finally:
         stop_postgres(settings.home)
-
-
-def _prepare(say: Say) -> None:
-    say("Registering blocks.")
-    asyncio.run(_register())
-    say("Applying the deployments of prefect.yaml.")
-    apply_deployments(prefect_yaml())
 
 
 async def _register() -> None:
