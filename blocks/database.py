@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 from pydantic import Field, SecretStr
 
 from blocks.block import LimnerBlock
-from limner.home.postgres import start_postgres
+from limner.home.ledger import open_ledger
 from limner.ledger.opening import Ledger
 from limner.settings import Settings
 
@@ -30,12 +30,5 @@ class LimnerDatabase(LimnerBlock):
 
     def open(self, settings: Settings, connections: int) -> Ledger:
         """Connect, starting the embedded server where no URL is given; raises LedgerUnreachable."""
-        if self.url is not None:
-            url = self.url.get_secret_value()
-            return Ledger.open(url, connections=connections, patience_seconds=self.patience_seconds)
-        return Ledger.open(
-            start_postgres(settings.home),
-            connections=connections,
-            patience_seconds=self.patience_seconds,
-            revive=lambda: start_postgres(settings.home),
-        )
+        url = self.url.get_secret_value() if self.url else None
+        return open_ledger(settings, url=url, connections=connections, patience_seconds=self.patience_seconds)

@@ -58,7 +58,8 @@ class LimnerStudio(LimnerBlock):
         bucket = (await LimnerBucket.named(self.bucket, settings)).open()
         blocks = {name: await LimnerProvider.named(name, settings) for name in self.providers}
         providers = {
-            name: block.open(self.concurrency) for name, block in (blocks or LimnerProvider.all_from_settings(settings)).items()
+            name: block.open(self.concurrency)
+            for name, block in (blocks or LimnerProvider.all_from_settings(settings)).items()
         }
         database = await LimnerDatabase.named(self.database, settings)
         # A job that is judged while the next is called needs a connection of its own, as the heartbeat does.

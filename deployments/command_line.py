@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from limner.errors import LimnerError, RefusedRequest
 
 # Modules of deployments/commands with a Typer `app`; each becomes a group of commands by its name.
-GROUPS: tuple[str, ...] = ()
+GROUPS: tuple[str, ...] = ("chapters", "lineage", "owners")
 
 TRACEBACK = "--traceback"
 INTERRUPTED = 130
@@ -24,7 +24,7 @@ INTERRUPTED = 130
 
 def build() -> typer.Typer:
     """Return the whole command line."""
-    from deployments.commands import stack  # noqa: PLC0415
+    from deployments.commands import numbers, showing, stack  # noqa: PLC0415
 
     line = typer.Typer(
         name="limner",
@@ -37,7 +37,7 @@ def build() -> typer.Typer:
     )
     for name in GROUPS:
         line.add_typer(import_module(f"deployments.commands.{name}").app, name=name)
-    for command in (stack.up, stack.down, stack.doctor):
+    for command in (stack.up, stack.down, stack.doctor, numbers.numbers, showing.demo):
         line.command()(command)
     return line
 
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     traced = TRACEBACK in given or os.environ.get("LIMNER_TRACEBACK", "").lower() in ("1", "true", "yes", "on")
     given = [one for one in given if one != TRACEBACK]
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    _say_what_we_log()
     try:
         build()(given, prog_name="limner")
     except KeyboardInterrupt:
@@ -57,6 +57,14 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         typer.echo(sentence(error), err=True)
         sys.exit(exit_status(error))
+
+
+def _say_what_we_log() -> None:
+    """Print our own warnings, and nobody else's: what Prefect logs of runs is in its UI."""
+    sentences = logging.StreamHandler()
+    sentences.setLevel(logging.WARNING)
+    for ours in ("limner", "deployments", "tasks", "blocks"):
+        logging.getLogger(ours).addHandler(sentences)
 
 
 def sentence(error: Exception) -> str:

@@ -25,8 +25,8 @@ CLIENT = {
     # Results are read by whoever can write them: JSON, never pickles.
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "limner",
-    # People read progress bars and sentences; the runs' own lines are in the UI.
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+    # People read progress bars and sentences; the runs' own lines, tracebacks too, are in the UI.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
     "DO_NOT_TRACK": "1",
 }

@@ -84,7 +84,14 @@ class LeaseLost(LimnerError):
 
 
 class BatchShort(LimnerError):
-    """A batch ended without all of its pictures; the message names each failed key and why."""
+    """A batch ended without all of its pictures; the message names each failed key and why.
+
+    `report` is the bucket key of the batch's report.
+    """
+
+    def __init__(self, message: str, report: str = "") -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class BatchStopped(LimnerError):

@@ -130,7 +130,7 @@ async def _press(room: Room, studio: str, request: Request, plan: Callable[[Requ
         report = craft.end(room, batch, time.monotonic() - started, cancelled=not ended)
     await show_table(room, report)
     if report.made + report.reused < report.asked:
-        raise BatchShort(craft.short_of(report))
+        raise BatchShort(craft.short_of(report), report.report)
     return report
 
 
@@ -149,10 +149,9 @@ def _batch(
     if of_run is not None:
         return of_run
     pinned = request.pinned()
-    known = room.ledger.run(lambda connection: quota.tier_of(connection, request.owner))
     asker = Asker(
         owner=request.owner,
-        tier=known or ("local" if request.owner == "local" else "free"),
+        tier=room.ledger.run(lambda connection: quota.tier_or_default(connection, request.owner)),
         request=pinned.model_dump(mode="json"),
         request_hash=pinned.hash(),
         idempotency_key=idempotency_key,

@@ -43,6 +43,11 @@ def tier_of(connection: Connection, owner: str) -> str | None:
     return connection.execute(text("select tier from owners where owner = :owner"), {"owner": owner}).scalar()
 
 
+def tier_or_default(connection: Connection, owner: str) -> str:
+    """Return the owner's tier: as it was set, else unlimited for `local` and `free` for anybody else."""
+    return tier_of(connection, owner) or ("local" if owner == "local" else "free")
+
+
 def set_tier(connection: Connection, owner: str, tier: str) -> None:
     row = upsert(owners).values(owner=owner, tier=tier)
     connection.execute(row.on_conflict_do_update(index_elements=["owner"], set_={"tier": tier}))

@@ -1,0 +1,45 @@
+"""`limner owners set`, `limner owners show`."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from limner.settings import read_settings
+
+app = typer.Typer(help="Who asks, and what their tier allows.", no_args_is_help=True)
+
+
+@app.command("set")
+def set_(owner: str, tier: Annotated[str, typer.Option(help="free, premium, ultimate or local.")]) -> None:
+    """Give an owner a tier."""
+    from limner.home.ledger import open_ledger  # noqa: PLC0415
+    from limner.ledger import quota  # noqa: PLC0415
+    from limner.tiers import tier as known  # noqa: PLC0415
+
+    name = known(tier).name
+    ledger = open_ledger(read_settings())
+    try:
+        ledger.run(lambda connection: quota.set_tier(connection, owner, name), patience_seconds=0)
+    finally:
+        ledger.close()
+    typer.echo(f"{owner} is {name} now.")
+
+
+@app.command()
+def show(owner: str) -> None:
+    """Print an owner's tier and what is left of this month's pictures, as JSON."""
+    from limner.home.ledger import open_ledger  # noqa: PLC0415
+    from limner.ledger import plans, quota  # noqa: PLC0415
+    from limner.tiers import tier as known  # noqa: PLC0415
+
+    period = plans.period_of(datetime.now(UTC))
+    ledger = open_ledger(read_settings())
+    try:
+        name = ledger.run(lambda connection: quota.tier_or_default(connection, owner), patience_seconds=0)
+        cap = known(name).pictures_a_month
+        left = ledger.run(lambda connection: quota.pictures_left(connection, owner, period, cap), patience_seconds=0)
+    finally:
+        ledger.close()
+    typer.echo(json.dumps({"owner": owner, "tier": name, "period": period, "pictures": cap, "left": left}))
