@@ -16,7 +16,7 @@ import certifi
 import urllib3
 from minio import Minio
 from minio.error import MinioException
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from limner.bucket.naming import checked_key, checked_prefix
 from limner.errors import BadInput, BucketUnreachable, DiskFull
@@ -148,7 +148,7 @@ class S3Bucket:
         """Return the object's bytes; a body that breaks off is asked for once more, a second break is the caller's."""
         try:
             return self._read_once(key)
-        except HTTPError:
+        except ProtocolError:
             return self._read_once(key)
 
     def _read_once(self, key: str) -> bytes:
@@ -210,7 +210,7 @@ def _client(host: str, secure: bool, access_key: str, secret_key: str, region: s
     again = urllib3.Retry(
         total=3,
         connect=2,
-        read=2,
+        read=1,
         status=3,
         redirect=0,
         backoff_factor=0.2,

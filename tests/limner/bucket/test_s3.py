@@ -122,6 +122,10 @@ def test_refuses_what_is_no_bucket_name(name: str) -> None:
         S3Bucket("127.0.0.1:9000", name, "k", "s")
 
 
+# An answer of this type breaks off five bytes before its announced end.
+CUT_SHORT = "application/x-cut-short"
+
+
 @contextmanager
 def answering(answers: list[tuple[int, str, bytes]]) -> Iterator[tuple[str, list[str]]]:
     """A server that gives `answers` in turn (the last one for ever), and the requests it got."""
@@ -136,9 +140,10 @@ def answering(answers: list[tuple[int, str, bytes]]) -> Iterator[tuple[str, list
             status, media_type, body = answers[min(len(asked), len(answers)) - 1]
             self.send_response(status)
             self.send_header("Content-Type", media_type)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) + 5 * (media_type == CUT_SHORT)))
             self.end_headers()
             self.wfile.write(body)
+            self.close_connection = media_type == CUT_SHORT
 
         do_GET = do_PUT = do_DELETE = _answer  # noqa: N815 - the names that http.server looks for
 
@@ -205,6 +210,19 @@ def test_a_server_that_stumbles_is_asked_again() -> None:
     with answering([stumbles, stumbles, (200, "text/plain", b"here")]) as (endpoint, asked):
         assert S3Bucket(endpoint, "limner", "KEY", SECRET_KEY, secure=False).get("a") == b"here"
         assert asked == ["GET /limner/a"] * 3
+
+
+def test_a_body_that_breaks_off_is_asked_for_once_more() -> None:
+    with answering([(200, CUT_SHORT, b"he"), (200, "text/plain", b"here")]) as (endpoint, asked):
+        assert S3Bucket(endpoint, "limner", "KEY", SECRET_KEY, secure=False).get("a") == b"here"
+        assert len(asked) == 2
+
+
+def test_half_a_body_is_never_taken_for_the_whole() -> None:
+    with answering([(200, CUT_SHORT, b"he")]) as (endpoint, asked):
+        with pytest.raises(BucketUnreachable):
+            S3Bucket(endpoint, "limner", "KEY", SECRET_KEY, secure=False).get("a")
+        assert len(asked) == 2
 
 
 def test_a_server_that_keeps_failing_is_given_up_after_four_calls() -> None:
