@@ -11,6 +11,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +24,7 @@ import psutil
 
 from deployments.keeper import DOUBLE, PORT_TAKEN, Kept, keeper_lock, kept, users_lock
 from deployments.prefect_settings import enter_private, enter_told
-from limner.errors import BadInput, Unreachable
+from limner.errors import BadInput, LimnerError, Unreachable
 from limner.home.layout import folder
 from limner.home.locks import Lock
 from limner.settings import Settings
@@ -33,6 +34,7 @@ LEAVE_SECONDS = 20
 # A keeper whose start is over answers in milliseconds; one that was stopped shows after this long.
 STUCK_SECONDS = 10
 DRAIN_SECONDS = 10
+GUARD_SECONDS = 1.0
 LOG_BYTES = 8 * 2**20
 _POLL_SECONDS = 0.05
 
@@ -96,10 +98,11 @@ def _private(settings: Settings, port: int | None, while_waiting: Callable[[], o
         refresh_prefect()
         while_waiting()
         _wait_until_ready(home, use, here, deadline, seconds)
-        try:
-            yield here.url
-        finally:
-            drain_prefect()
+        with _guarded(home, use, here.port):
+            try:
+                yield here.url
+            finally:
+                drain_prefect()
 
 
 @contextmanager
@@ -119,14 +122,6 @@ def _using(home: Path) -> Iterator[_Use]:
             use.lock.release()
             _wait_for_the_end(home)
         use.children = [child for child in use.children if child.poll() is None]
-
-
-def revive_keeper(settings: Settings, url: str) -> None:
-    """Start our own API anew at `url` when it was killed; for those who are inside `prefect_api`."""
-    home = settings.home.resolve()
-    if running_api(home) is None:
-        port = int(url.removesuffix("/api").rpartition(":")[2])
-        _keeper(home, _uses[home], port, time.monotonic() + settings.prefect_start_seconds)
 
 
 def keeper_runs(home: Path) -> bool:
@@ -162,6 +157,33 @@ def _keeper(home: Path, use: _Use, port: int | None, deadline: float) -> Kept:
             use.children.append(child)
         time.sleep(_POLL_SECONDS)
     raise _stuck(home)
+
+
+@contextmanager
+def _guarded(home: Path, use: _Use, port: int) -> Iterator[None]:
+    """While it is used: an API that is killed or stopped in the middle is started anew at the same address."""
+    ended = threading.Event()
+    guard = threading.Thread(target=_guard, args=(home, use, port, ended), name="limner-api-guard", daemon=True)
+    guard.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        guard.join()
+
+
+def _guard(home: Path, use: _Use, port: int, ended: threading.Event) -> None:
+    stopped = 0
+    while not ended.wait(GUARD_SECONDS):
+        said = running_api(home)
+        stopped = stopped + 1 if said and _is_stopped(said.pid) else 0
+        if stopped * GUARD_SECONDS > STUCK_SECONDS:
+            _end_stuck(home)
+        elif said is None:
+            try:
+                _keeper(home, use, port, time.monotonic() + STUCK_SECONDS)
+            except LimnerError as error:
+                _log.warning("%s", error)
 
 
 def _judge(child: "subprocess.Popen[bytes] | None", home: Path, port: int | None) -> None:

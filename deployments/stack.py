@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from deployments.local_api import child_environment, prefect_api, revive_keeper, running_api
+from deployments.local_api import child_environment, prefect_api, running_api
 from deployments.prefect_settings import shown
 from limner.errors import BadInput, Unreachable
 from limner.home.layout import folder
@@ -86,7 +86,7 @@ def up(settings: Settings, port: int | None, say: Say) -> None:
                     worker.wait_until_online()
                     _tell(home, Up(url, os.getpid()))
                     say(f"{_is_up(url)} Stop it with Ctrl-C or limner down.")
-                    _watch(settings, worker, url, ended)
+                    _watch(settings, worker, ended)
                     say("Going down.")
         finally:
             (home / "run" / "stack.json").unlink(missing_ok=True)
@@ -228,8 +228,9 @@ def _ledger(settings: Settings) -> Iterator[None]:
 
 
 async def _register() -> None:
-    from blocks.registering import register_blocks  # noqa: PLC0415
     from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    from blocks.registering import register_blocks  # noqa: PLC0415
 
     await register_blocks()
     async with get_client() as client:
@@ -330,12 +331,10 @@ async def _is_online(name: str) -> bool:
         return any(one.name == name for one in await client.read_workers_for_work_pool(POOL))
 
 
-def _watch(settings: Settings, worker: Worker, url: str, ended: threading.Event) -> None:
+def _watch(settings: Settings, worker: Worker, ended: threading.Event) -> None:
     """Until told to end: what was killed is started again."""
     while not ended.wait(WATCH_SECONDS):
         try:
-            if settings.prefect_api_url is None:
-                revive_keeper(settings, url)
             if settings.database_url is None:
                 _revive_ledger(settings)
             worker.keep_running()

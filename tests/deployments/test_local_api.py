@@ -108,12 +108,12 @@ def test_kills_of_user_and_keeper_leave_nothing_and_stop_nothing(tmp_path: Path)
     """One life of an API, told in order, since each start takes seconds."""
     with users(tmp_path) as (first,):
         url = first.enters()
-        # The keeper is killed: the next user finds an API at the same address, so that the first goes on.
+        # The keeper is killed: its user starts another one at the same address, and goes on.
         killed = keeper_pid(tmp_path)
         send(killed, signal.SIGKILL)
+        assert becomes(lambda: keeper_pid(tmp_path) != killed and _answers(url, 1))
         with users(tmp_path) as (second,):
             assert second.enters() == url
-            assert keeper_pid(tmp_path) != killed
             second.is_killed()
         assert _answers(url, 5), "the first still uses it"
         # Stopped, it answers nobody: it is ended and another one started.
