@@ -15,12 +15,14 @@ from limner.reading.paragraphs import paragraphs
 
 # Unheaded prose before the first heading counts as a chapter from here on (characters).
 SUBSTANTIAL_PROSE = 3000
+# No book has more; what has is a list of something else, and one chapter.
+MOST_HEADINGS = 2000
 # A numeral by itself on a line is a heading only when the sections are at least this long (characters).
 SHORTEST_NUMERAL_SECTION = 400
 
 _LICENCE_START = re.compile(r"^\*{3} ?START OF (?:THE|THIS) PROJECT GUTENBERG.*$", re.MULTILINE)
 _LICENCE_END = re.compile(r"^\*{3} ?END OF (?:THE|THIS) PROJECT GUTENBERG.*", re.MULTILINE | re.DOTALL)
-_THE_END = re.compile(r"\s*^\W*(?:THE END|КОНЕЦ|КІНЕЦЬ)\W*\Z", re.MULTILINE)
+_THE_END = ("THE END", "КОНЕЦ", "КІНЕЦЬ")
 _MAGIC = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a ZIP or EPUB archive",
@@ -44,12 +46,12 @@ def read_chapters(data: bytes, name: str) -> tuple[Chapter, ...]:
     data: UTF-8, with or without a byte-order mark, any line ends. name: how messages call the book.
     Raises BadBook for bytes that hold no readable text.
     """
-    text = _without_licence(_decode(data, name))
+    text = _without_the_end(_without_licence(_decode(data, name)).rstrip())
     lines = text.split("\n")
     found = _real_headings(lines)
     chapters = _cut(lines, found) if found else []
     if not chapters:
-        chapters = [("", _THE_END.sub("", text).strip())]
+        chapters = [("", text.strip())]
     if not any(any(letter.isalpha() for letter in body) for _, body in chapters):
         raise BadBook(f"{name} holds no readable text; give a book in plain text.")
     return tuple(Chapter(number, title, body) for number, (title, body) in enumerate(chapters, 1))
@@ -87,9 +89,16 @@ def _without_licence(text: str) -> str:
     return kept if kept.strip() else text
 
 
+def _without_the_end(text: str) -> str:
+    before, _, last = text.rpartition("\n")
+    return before.rstrip() if before.strip() and last.strip(" \t*_.-—!").upper() in _THE_END else text
+
+
 def _real_headings(lines: list[str]) -> list[Heading]:
     """Return the headings that open chapters: no table of contents, no part's title page, no stray numeral."""
     found = find_headings(lines)
+    if len(found) > MOST_HEADINGS:
+        return []
     spoken = without_contents(lines, [one for one in found if one.kind in ("chapter", "alone")])
     if any(one.kind == "chapter" for one in spoken):
         return spoken
@@ -120,8 +129,6 @@ def _cut(lines: list[str], headings: list[Heading]) -> list[tuple[str, str]]:
         end = next(stop for stop in stops if stop > one.line)
         title, begin = _title(lines, one, end)
         body = "\n".join(lines[begin:end]).strip()
-        if end == len(lines):
-            body = _THE_END.sub("", "\n" + body).strip()
         if body:
             chapters.append((title, body))
     return chapters

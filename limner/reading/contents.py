@@ -19,13 +19,15 @@ _NEAR = 4
 
 def without_contents(lines: list[str], headings: list[Heading]) -> list[Heading]:
     """Return the headings that are no entries of a table of contents, in order."""
+    if not headings:
+        return []
     often = Counter(one.label for one in headings)
+    ends = [one.line for one in headings[1:]] + [len(lines)]
+    own = {one: text_between(lines, one.line + 1, end) for one, end in zip(headings, ends, strict=True)}
     kept: list[Heading] = []
     for run in _close_runs(lines, headings):
         repeated = all(often[one.label] > 1 for one in run)
-        if not (
-            _says_contents(lines, run) or _is_bare_list(lines, run) or (repeated and _says_less(lines, run, headings))
-        ):
+        if not (_says_contents(lines, run) or _is_bare_list(lines, run) or (repeated and _says_less(run, own))):
             kept += run
     return kept
 
@@ -59,16 +61,10 @@ def _is_bare_list(lines: list[str], run: list[Heading]) -> bool:
     return len(run) > 2 and all(text_between(lines, one.line + 1, after.line) == 0 for one, after in pairwise(run))
 
 
-def _says_less(lines: list[str], run: list[Heading], headings: list[Heading]) -> bool:
+def _says_less(run: list[Heading], own: dict[Heading, int]) -> bool:
     """Whether the same headings, elsewhere, have more text of their own than these."""
     labels = {one.label for one in run}
     # What follows the last entry is not the entry's own.
-    own = run[:-1] if len(run) > 1 else run
-    here = sum(_own_text(lines, one, headings) for one in own)
-    there = max(_own_text(lines, one, headings) for one in headings if one.label in labels and one not in run)
+    here = sum(own[one] for one in (run[:-1] if len(run) > 1 else run))
+    there = max(length for one, length in own.items() if one.label in labels and one not in run)
     return there > here and (len(run) > 1 or here < HARDLY_ANY_TEXT)
-
-
-def _own_text(lines: list[str], heading: Heading, headings: list[Heading]) -> int:
-    following = next((one.line for one in headings if one.line > heading.line), len(lines))
-    return text_between(lines, heading.line + 1, following)

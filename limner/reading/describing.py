@@ -34,9 +34,9 @@ _PER_RICHNESS = 1.8
 _SPOKEN = 3.5
 _LEANS_BACK = 0.5
 _BROKEN_OFF = 0.6
-_LOOSE_QUOTE = 1.0
+_LOOSE_QUOTE = 1.5
 _EXCITED = 0.5
-_TOO_SHORT = 0.9
+_TOO_SHORT = 1.2
 # An action must speak this much louder than anything that stands still.
 _ACTION_MARGIN = 1.15
 

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,15 @@ def test_a_chapter_that_is_not_there_is_named() -> None:
         pick_chapter(chapters, 40, "Alice")
     with pytest.raises(BadBook, match="Viy has one chapter; there is no chapter 0"):
         pick_chapter(chapters[:1], 0, "Viy")
+
+
+def test_a_list_of_countless_headings_is_read_quickly_as_one_chapter() -> None:
+    began = time.perf_counter()
+    assert len(_read("Chapter 1\n\nText.\n\n" * 20_000)) == 1
+    assert len(_read("CHAPTER I\n" + "\n \n" * 100_000 + "THE END.\n")) == 1
+    assert time.perf_counter() - began < 5
+
+
+def test_the_end_is_no_part_of_the_last_chapter() -> None:
+    assert _read("CHAPTER I\n\nText.\n\nTHE END")[0][2] == "Text."
+    assert _read("Жил старик.\n\n* КОНЕЦ *\n")[0][2] == "Жил старик."
