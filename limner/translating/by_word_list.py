@@ -207,7 +207,7 @@ class _Line:
     def _in_context(self, at: int, found: tuple[Reading, str, str]) -> tuple[Reading, str, str]:
         """Prefer, of the readings that the list has, the one whose case its place asks for."""
         word = self.words[at]
-        if not found[0].is_nominal or found[2]:
+        if found[2] or not (found[0].is_nominal or self.governed):
             return found
         fitting = [one for one in word.readings if one.is_nominal and self._fits(one, at)]
         if self._qualifies(at):
@@ -233,17 +233,21 @@ class _Line:
         return bool(after and after.joins and after.cases() & self.words[at].cases())
 
     def _inflected(self, reading: Reading, said: str, how: str, several: bool) -> str:
-        if how == "as it is":
-            return said
-        if how == "adverb":
-            return said if said.endswith("ly") else said + "ly"
-        if how in ("participle", "reflexive"):
-            return self._undergone(reading, said)
+        if how:
+            return self._derived(reading, said, how)
         if reading.part == "NOUN" and ("plur" in reading.marks or several):
             return english.plural(said)
         if reading.part == "COMP" and reading.kind == "ADJ":
             return english.comparative(said)
         return self._conjugated(reading, said) if reading.kind == "VERB" else said
+
+    def _derived(self, reading: Reading, said: str, how: str) -> str:
+        """Return the English of a word whose list entry is another word: "slowly" where only "slow" is listed."""
+        if how == "adverb":
+            return said if said.endswith("ly") else said + "ly"
+        if how == "gerund":
+            return english.gerund(said)
+        return self._undergone(reading, said) if how in ("participle", "reflexive") else said
 
     def _undergone(self, reading: Reading, said: str) -> str:
         """Return the passive: "covered" for "вкритий", "was built" for "строился" where only "строить" is listed."""
@@ -295,7 +299,7 @@ class _Line:
     def _link(self, at: int, reading: Reading) -> str:
         """Return the "of" or "with" that a case says and English needs a word for."""
         last = self.last
-        if last is None or not self.words[at].joins or not reading.is_nominal or reading.part == "PRTF":
+        if last is None or not self.words[at].joins or not reading.is_nominal:
             return ""
         cases = self.words[at].cases()
         if last.part == "NOUN" and "gent" in cases and (reading.part == "NOUN" or self._opens_a_genitive(at, last)):
@@ -308,10 +312,10 @@ class _Line:
 
     def _opens_a_genitive(self, at: int, noun: Reading) -> bool:
         """Whether the adjective belongs to a noun behind it in the genitive, not to the one before."""
-        word = self.words[at]
-        if not self._genitive_follows(at + 1):
-            return False
-        return noun.case == "gent" or not any(one.agrees_with(noun) for one in word.readings if one.is_adjective)
+        agrees = any(one.agrees_with(noun) for one in self.words[at].readings if one.is_adjective)
+        return not agrees or (
+            noun.case == "gent" and self._genitive_follows(at + 1) and self.words[at].is_plain_adjective
+        )
 
 
 def _tidied(line: str) -> str:

@@ -89,6 +89,10 @@ class Word:
         """Whether nothing but a space parts the word from the one before."""
         return bool(self.gap) and not self.gap.strip()
 
+    @property
+    def is_plain_adjective(self) -> bool:
+        return self.readings[0].part == "ADJF"
+
     def cases(self) -> frozenset[str]:
         return frozenset(one.case for one in self.readings if one.case and one.is_nominal)
 
@@ -149,6 +153,10 @@ def bases_by_ending(reading: Reading, language: str) -> Iterator[tuple[str, Kind
             yield base[:-6] + ending, "ADJ", ""
     if reading.kind == "VERB" and base.endswith(("ся", "сь")):
         yield base[:-2], "VERB", "reflexive"
+    if language == "uk" and reading.part in ("ADVB", "GRND"):
+        for ending, verb in (("вши", "ти"), ("уючи", "увати"), ("ючи", "ти"), ("ячи", "яти"), ("ачи", "ати")):
+            if base.endswith(ending):
+                yield base.removesuffix(ending) + verb, "VERB", "gerund"
     if language == "uk" and reading.part == "ADJF" and "pssv" in reading.marks:
         for ending, verb in (("ований", "увати"), ("аний", "ати"), ("ений", "ити"), ("тий", "ти")):
             if base.endswith(ending):
