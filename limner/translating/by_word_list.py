@@ -302,7 +302,11 @@ class _Line:
         if last is None or not self.words[at].joins or not reading.is_nominal:
             return ""
         cases = self.words[at].cases()
-        if last.part == "NOUN" and "gent" in cases and (reading.part == "NOUN" or self._opens_a_genitive(at, last)):
+        if (
+            last.part == "NOUN"
+            and "gent" in cases
+            and (reading.part == "NOUN" or self._opens_a_genitive(at, reading, last))
+        ):
             return "of "
         acts = last.part in ("VERB", "PRTS", "GRND", "INFN")
         undergoes = (last.part == "PRTF" or "pssv" in last.marks) and last.case != "ablt"
@@ -310,12 +314,10 @@ class _Line:
             return "with "
         return ""
 
-    def _opens_a_genitive(self, at: int, noun: Reading) -> bool:
+    def _opens_a_genitive(self, at: int, reading: Reading, noun: Reading) -> bool:
         """Whether the adjective belongs to a noun behind it in the genitive, not to the one before."""
         agrees = any(one.agrees_with(noun) for one in self.words[at].readings if one.is_adjective)
-        return not agrees or (
-            noun.case == "gent" and self._genitive_follows(at + 1) and self.words[at].is_plain_adjective
-        )
+        return not agrees or (reading.part == "ADJF" and self._genitive_follows(at + 1))
 
 
 def _tidied(line: str) -> str:

@@ -89,10 +89,6 @@ class Word:
         """Whether nothing but a space parts the word from the one before."""
         return bool(self.gap) and not self.gap.strip()
 
-    @property
-    def is_plain_adjective(self) -> bool:
-        return self.readings[0].part == "ADJF"
-
     def cases(self) -> frozenset[str]:
         return frozenset(one.case for one in self.readings if one.case and one.is_nominal)
 
