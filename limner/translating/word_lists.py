@@ -14,7 +14,7 @@ from importlib import resources
 
 from limner.reading.words import folded
 
-KINDS = frozenset({"", "NOUN", "ADJ", "VERB", "ADV", "NUM", "FORM"})
+KINDS = ("", "NOUN", "ADJ", "VERB", "ADV", "NUM", "FORM")
 CASES = frozenset({"nomn", "gent", "datv", "accs", "ablt", "loct"})
 DROPPED = "-"
 
