@@ -40,6 +40,6 @@ class Sketch:
 
     def generate(self, asked: Asked) -> Answer:
         # OpenCV and numpy load only where a picture is made.
-        from limner.providers.sketch.illustrate import illustrate
+        from limner.providers.sketch.illustrate import illustrate  # noqa: PLC0415 - see above
 
         return Answer(data=illustrate(asked), model=MODEL, cost_usd=0.0)

@@ -11,7 +11,8 @@ from limner.providers.sketch import interior, land, landscape, outdoors, plants,
 from limner.providers.sketch.canvas import glow, mix, profile, scale, wash
 from limner.providers.sketch.easel import Easel
 
-_INDOORS = ("room", "corridor", "nave", "library", "kitchen", "bedroom", "dungeon", "cockpit", "well")
+# Places that are hardly more than air and light: planes of trees under much sky show them best.
+_AIRY = frozenset(("tree", "forest", "field", "hill", "moon", "sun", "stars", "clouds", "road"))
 
 
 def paint_atmosphere(e: Easel) -> None:
@@ -21,13 +22,15 @@ def paint_atmosphere(e: Easel) -> None:
         rng = e.rng("effect")
         chosen = ("shafts", "fog", "fireflies", "shafts")[int(rng.integers(4))]
         e = replace(e, scene=replace(scene, weathers=(chosen,)))
-    if e.scene.has(*_INDOORS) and not e.scene.places:
+    if e.scene.indoors:
         interior.paint_interior(e)
     elif "candle" in e.scene.weathers and not e.scene.places:
-        interior.paint_interior(replace(e, scene=replace(e.scene, rooms=("room",), furnishings=(*e.scene.furnishings, "candle", "table"))))
+        interior.paint_interior(
+            replace(e, scene=replace(e.scene, rooms=("room",), furnishings=(*e.scene.furnishings, "candle", "table")))
+        )
     elif "fire" in e.scene.weathers and not e.scene.has("castle", "town", "house", "city", "church", "street"):
         _blaze(e)
-    elif e.scene.places:
+    elif set(e.scene.places) - _AIRY:
         landscape.paint_landscape(e)
         _heighten(e)
     else:
@@ -61,7 +64,9 @@ def _veils(e: Easel) -> None:
     outdoors.paint_frame_grass(e, rng)
 
 
-def _silhouettes(e: Easel, edge: np.ndarray[tuple[int], np.dtype[np.float32]], plane: int, sort: str, rng: np.random.Generator) -> None:
+def _silhouettes(
+    e: Easel, edge: np.ndarray[tuple[int], np.dtype[np.float32]], plane: int, sort: str, rng: np.random.Generator
+) -> None:
     """Stand a few trees on one plane, as shapes more than as trees."""
     for number in range((6, 6, 5, 3, 2)[plane]):
         side = rng.random()

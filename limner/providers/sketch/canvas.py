@@ -7,6 +7,7 @@ RGB from 0 to 255. Nothing here reads the clock, global state or process-wide ra
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -98,19 +99,41 @@ def rectangle(x0: float, y0: float, x1: float, y1: float) -> Points:
 def ellipse(cx: float, cy: float, rx: float, ry: float, start: float = 0.0, end: float = 360.0) -> Points:
     """Return points of an ellipse's arc; angles in degrees, 0 to the right, growing downwards."""
     steps = max(8, min(72, int(6 + 2.2 * float(np.sqrt(max(rx, ry, 1.0))))))
+    return _arc(steps, start, end) * np.array([rx, ry], np.float32) + np.array([cx, cy], np.float32)
+
+
+@lru_cache(maxsize=512)
+def _arc(steps: int, start: float, end: float) -> Points:
     angle = np.radians(np.linspace(start, end, steps))
-    return points(np.stack([cx + rx * np.cos(angle), cy + ry * np.sin(angle)], axis=1))
+    return points(np.stack([np.cos(angle), np.sin(angle)], axis=1))
 
 
 def smooth(corners: Sequence[tuple[float, float]] | Points, closed: bool = True, steps: int = 8) -> Points:
     """Return a Catmull-Rom curve through `corners`."""
     p = points(corners)
     p = np.vstack([p[-1:], p, p[:2]]) if closed else np.vstack([p[:1], p, p[-1:]])
-    t = np.linspace(0, 1, steps, endpoint=False, dtype=np.float32)[:, None, None]
-    a, b, c, d = p[:-3], p[1:-2], p[2:-1], p[3:]
-    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-    flat = curve.transpose(1, 0, 2).reshape(-1, 2)
+    four = np.stack([p[:-3], p[1:-2], p[2:-1], p[3:]], axis=1)
+    flat = (_catmull_rom(steps) @ four).reshape(-1, 2)
     return flat if closed else np.vstack([flat, p[-2:-1]])
+
+
+@lru_cache(maxsize=32)
+def _catmull_rom(steps: int) -> Field:
+    """Return (steps, 4): how much of four neighbouring corners each point of a curve takes."""
+    t = np.linspace(0, 1, steps, endpoint=False)
+    rows = [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
+    return (np.stack(rows, axis=1) * 0.5).astype(np.float32)
+
+
+def moved(shape: Points, dx: float, dy: float) -> Points:
+    """Return `shape` shifted."""
+    return shape + np.array([dx, dy], np.float32)
+
+
+def grown(shape: Points, about: Any, by: float) -> Points:
+    """Return `shape` larger or smaller about a point."""
+    middle = np.asarray(about, np.float32)
+    return (shape - middle) * np.float32(by) + middle
 
 
 def turned(shape: Points, cx: float, cy: float, degrees: float) -> Points:
@@ -148,7 +171,9 @@ def profile(width: int, rng: np.random.Generator, waves: float, rough: float = 0
     return np.convolve(np.pad(line, kernel // 2, "edge"), np.ones(kernel) / kernel, "valid").astype(np.float32)
 
 
-def noise(shape: tuple[int, int], cell: float, rng: np.random.Generator, octaves: int = 3, stretch: float = 1.0) -> Field:
+def noise(
+    shape: tuple[int, int], cell: float, rng: np.random.Generator, octaves: int = 3, stretch: float = 1.0
+) -> Field:
     """Return smooth noise (height, width) from 0 to 1; `cell` is the largest feature in pixels, `stretch` widens it."""
     height, width = shape
     total = np.zeros((max(2, height // 4), max(2, width // 4)), np.float32)
@@ -199,11 +224,19 @@ def outline(canvas: Canvas, shape: Points, colour: Colour, width: float = 1.0) -
 
 def brush(canvas: Canvas, path: Points, colour: Colour, start: float, end: float) -> None:
     """Draw a stroke that tapers from `start` to `end` pixels wide."""
-    along = np.gradient(path, axis=0)
-    length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)
-    across = np.stack([-along[:, 1] / length, along[:, 0] / length], axis=1)
-    half = np.linspace(start, end, len(path))[:, None] / 2
-    fill(canvas, points(np.vstack([path + across * half, (path - across * half)[::-1]])), colour)
+    fill(canvas, stroke_shape(path, start, end), colour)
+
+
+def stroke_shape(path: Points, start: float, end: float) -> Points:
+    """Return the outline of a stroke along `path`, from `start` to `end` pixels wide."""
+    along = np.empty_like(path)
+    along[1:-1] = path[2:] - path[:-2]
+    along[0], along[-1] = path[1] - path[0], path[-1] - path[-2]
+    length = np.maximum(np.sqrt(along[:, 0] ** 2 + along[:, 1] ** 2), 1e-6)
+    half = (start + (end - start) * np.arange(len(path), dtype=np.float32) / (len(path) - 1)) / (2 * length)
+    across = np.empty_like(path)
+    across[:, 0], across[:, 1] = -along[:, 1] * half, along[:, 0] * half
+    return np.concatenate([path + across, (path - across)[::-1]])
 
 
 def window(canvas: Canvas, shape: Points, margin: float = 2.0) -> tuple[int, int, int, int] | None:
@@ -229,8 +262,8 @@ def softened(mask: Bytes, sigma: float) -> Bytes:
         return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma), np.uint8)
     height, width = mask.shape[:2]
     small = cv2.resize(mask, (max(2, width // step), max(2, height // step)), interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), sigma / step)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    blurred = cv2.GaussianBlur(small, (0, 0), sigma / step)
+    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def blend(under: Bytes, over: Bytes, mask: Bytes) -> None:
@@ -242,13 +275,19 @@ def blend(under: Bytes, over: Bytes, mask: Bytes) -> None:
 
 def flat(box: tuple[int, int, int, int], colour: Colour) -> Bytes:
     """Return a sheet of one colour as large as `box`."""
-    sheet = np.empty((box[3] - box[1], box[2] - box[0], 3), np.uint8)
-    sheet[:] = np.round(np.clip(colour, 0, 255)).astype(np.uint8)
-    return sheet
+    row = np.empty((1, box[2] - box[0], 3), np.uint8)
+    row[:] = np.round(np.clip(colour, 0, 255)).astype(np.uint8)
+    return np.asarray(cv2.repeat(row, box[3] - box[1], 1), np.uint8)
 
 
 def wash(
-    canvas: Canvas, shape: Points, top: Colour, bottom: Colour, mottle: float = 0.07, soften: float = 0.0, side: float = 0.0
+    canvas: Canvas,
+    shape: Points,
+    top: Colour,
+    bottom: Colour,
+    mottle: float = 0.07,
+    soften: float = 0.0,
+    side: float = 0.0,
 ) -> None:
     """Paint a shape as gouache: `top` runs into `bottom`, unevenly.
 
@@ -290,8 +329,7 @@ def glaze(canvas: Canvas, shape: Points, colour: Colour, alpha: float, soften: f
     box = window(canvas, shape, 2 + 3 * soften)
     if box is None:
         return
-    mask = cover(shape, box, soften)
-    mask = cv2.convertScaleAbs(mask, alpha=alpha)
+    mask = cv2.convertScaleAbs(cover(shape, box, soften), alpha=alpha)
     x0, y0, x1, y1 = box
     blend(canvas.pixels[y0:y1, x0:x1], flat(box, colour), np.asarray(mask, np.uint8))
 
@@ -320,12 +358,16 @@ def glow(canvas: Canvas, cx: float, cy: float, radius: float, colour: Colour, st
     part[:] = np.asarray(255.5 - (255 - part) * (1 - full.clip(0, 255) * np.float32(1 / 255)), np.uint8)
 
 
-def shadow(canvas: Canvas, cx: float, cy: float, rx: float, ry: float, alpha: float = 0.4, ink: Colour = (12, 10, 20)) -> None:
+def shadow(
+    canvas: Canvas, cx: float, cy: float, rx: float, ry: float, alpha: float = 0.4, ink: Colour = (12, 10, 20)
+) -> None:
     """Lay a soft cast shadow."""
     glaze(canvas, ellipse(cx, cy, rx, ry), ink, alpha, soften=max(1.0, min(rx, ry) * 0.35))
 
 
-def glaze_within(canvas: Canvas, shape: Points, limit: Points, colour: Colour, alpha: float, soften: float = 0.0) -> None:
+def glaze_within(
+    canvas: Canvas, shape: Points, limit: Points, colour: Colour, alpha: float, soften: float = 0.0
+) -> None:
     """Lay a glaze over the part of `shape` that lies within `limit`."""
     box = window(canvas, limit, 2)
     if box is None:

@@ -5,23 +5,29 @@ Each stands at (x, y), the middle of its feet, `tall` pixels high; `way` is 1 wh
 
 import numpy as np
 
-from limner.providers.sketch.canvas import Colour, Points, brush, ellipse, fill, mix, points, scale, shadow, smooth, wash
+from limner.providers.sketch.canvas import (
+    Colour,
+    Points,
+    brush,
+    ellipse,
+    fill,
+    mix,
+    points,
+    rgb,
+    scale,
+    shadow,
+    smooth,
+    wash,
+)
 from limner.providers.sketch.easel import Easel
-from limner.providers.sketch.palette import named, palettes, rgb
-
-FURS = {
-    "rabbit": (243, 240, 234), "cat": (120, 98, 84), "dog": (150, 110, 72), "wolf": (98, 100, 108), "fox": (206, 104, 46),
-    "horse": (104, 70, 48), "bear": (92, 66, 48), "deer": (166, 118, 76), "cow": (222, 214, 200), "mouse": (150, 142, 138),
-    "crow": (38, 38, 46), "bird": (196, 206, 216), "owl": (146, 114, 84), "bat": (44, 40, 50), "dragon": (74, 128, 92),
-    "fish": (120, 150, 165),
-}  # fmt: skip
+from limner.providers.sketch.palette import named, palettes
 
 
 def fur_of(e: Easel, animal: str) -> Colour:
     """Return an animal's coat; a colour word for fur wins."""
     if "fur" in e.scene.colours:
         return named(e.scene.colours["fur"])
-    return FURS.get(animal, (140, 120, 100))
+    return rgb(palettes().furs.get(animal, "#8c7864"))
 
 
 def paint_person(e: Easel, who: str, x: float, y: float, tall: float, way: int, number: int = 0) -> None:
@@ -54,25 +60,53 @@ def _legs(e: Easel, x: float, y: float, tall: float, stride: float, way: int, sk
     for side in (-1, 1):
         foot = (x + side * stride * way, y)
         knee = (x + side * stride * 0.5 + way * tall * 0.03, y - tall * 0.22)
-        brush(e.canvas, smooth([(x, y - tall * 0.42), knee, foot], closed=False, steps=4), tone, tall * 0.085, tall * 0.05)
+        brush(
+            e.canvas, smooth([(x, y - tall * 0.42), knee, foot], closed=False, steps=4), tone, tall * 0.085, tall * 0.05
+        )
         fill(e.canvas, ellipse(foot[0] + way * tall * 0.03, y - tall * 0.015, tall * 0.055, tall * 0.024), dark)
 
 
 def _dress(e: Easel, x: float, y: float, tall: float, way: int, colour: Colour, who: str) -> None:
     hem = y - tall * (0.2 if who == "girl" else 0.06)
-    shape = [(x - tall * 0.075, y - tall * 0.78), (x + tall * 0.075, y - tall * 0.78), (x + tall * 0.07, y - tall * 0.56), (x + tall * 0.2, hem)]
+    shape = [
+        (x - tall * 0.075, y - tall * 0.78),
+        (x + tall * 0.075, y - tall * 0.78),
+        (x + tall * 0.07, y - tall * 0.56),
+        (x + tall * 0.2, hem),
+    ]
     shape += [(x, hem + tall * 0.02), (x - tall * 0.2, hem), (x - tall * 0.07, y - tall * 0.56)]
     wash(e.canvas, points(shape), scale(colour, 1.12), scale(colour, 0.74), 0.08, side=0.15 * -way)
     if who == "girl" and "pinafore" in e.scene.traits:
-        apron = [(x - tall * 0.045, y - tall * 0.74), (x + tall * 0.045, y - tall * 0.74), (x + tall * 0.05, y - tall * 0.56), (x + tall * 0.12, hem - tall * 0.03), (x - tall * 0.12, hem - tall * 0.03), (x - tall * 0.05, y - tall * 0.56)]
+        apron = [
+            (x - tall * 0.045, y - tall * 0.74),
+            (x + tall * 0.045, y - tall * 0.74),
+            (x + tall * 0.05, y - tall * 0.56),
+            (x + tall * 0.12, hem - tall * 0.03),
+            (x - tall * 0.12, hem - tall * 0.03),
+            (x - tall * 0.05, y - tall * 0.56),
+        ]
         wash(e.canvas, points(apron), e.palette.lit((250, 246, 238)), e.palette.lit((220, 218, 220)), 0.04)
 
 
 def _coat(e: Easel, x: float, y: float, tall: float, way: int, colour: Colour, _who: str) -> None:
     hem = y - tall * 0.34
-    shape = [(x - tall * 0.1, y - tall * 0.79), (x + tall * 0.1, y - tall * 0.79), (x + tall * 0.1, y - tall * 0.55), (x + tall * 0.135, hem), (x - tall * 0.135, hem), (x - tall * 0.1, y - tall * 0.55)]
+    shape = [
+        (x - tall * 0.1, y - tall * 0.79),
+        (x + tall * 0.1, y - tall * 0.79),
+        (x + tall * 0.1, y - tall * 0.55),
+        (x + tall * 0.135, hem),
+        (x - tall * 0.135, hem),
+        (x - tall * 0.1, y - tall * 0.55),
+    ]
     wash(e.canvas, points(shape), scale(colour, 1.08), scale(colour, 0.66), 0.08, side=0.15 * -way)
-    belt = points([(x - tall * 0.1, y - tall * 0.555), (x + tall * 0.1, y - tall * 0.555), (x + tall * 0.1, y - tall * 0.53), (x - tall * 0.1, y - tall * 0.53)])
+    belt = points(
+        [
+            (x - tall * 0.1, y - tall * 0.555),
+            (x + tall * 0.1, y - tall * 0.555),
+            (x + tall * 0.1, y - tall * 0.53),
+            (x - tall * 0.1, y - tall * 0.53),
+        ]
+    )
     fill(e.canvas, belt, scale(colour, 0.45))
 
 
@@ -82,7 +116,13 @@ def _arms(e: Easel, x: float, y: float, tall: float, way: int, colour: Colour, r
         shoulder = (x + side * tall * 0.085, y - tall * 0.75)
         elbow = (x + side * tall * 0.135, y - tall * 0.62)
         hand = (x + side * tall * 0.12 + way * tall * rng.uniform(0.02, 0.12), y - tall * rng.uniform(0.46, 0.56))
-        brush(e.canvas, smooth([shoulder, elbow, hand], closed=False, steps=4), scale(colour, 0.9), tall * 0.055, tall * 0.042)
+        brush(
+            e.canvas,
+            smooth([shoulder, elbow, hand], closed=False, steps=4),
+            scale(colour, 0.9),
+            tall * 0.055,
+            tall * 0.042,
+        )
         fill(e.canvas, ellipse(*hand, tall * 0.024, tall * 0.024), skin)
 
 
@@ -95,17 +135,49 @@ def _head(e: Easel, x: float, y: float, r: float, way: int, who: str, rng: np.ra
         hair = (226, 186, 104)
     hair = e.palette.lit(hair)
     if who in ("girl", "woman"):
-        fill(e.canvas, smooth([(x - r, y - r * 0.5), (x, y - r * 1.2), (x + r, y - r * 0.4), (x + r * 0.8 - way * r * 0.5, y + r * 1.7), (x - r * 0.9 - way * r * 0.4, y + r * 1.8)]), hair)
+        fill(
+            e.canvas,
+            smooth(
+                [
+                    (x - r, y - r * 0.5),
+                    (x, y - r * 1.2),
+                    (x + r, y - r * 0.4),
+                    (x + r * 0.8 - way * r * 0.5, y + r * 1.7),
+                    (x - r * 0.9 - way * r * 0.4, y + r * 1.8),
+                ]
+            ),
+            hair,
+        )
     skin = e.palette.of("skin")
     fill(e.canvas, ellipse(x, y, r * 0.78, r * 0.92), skin)
-    cap = np.vstack([ellipse(x - way * r * 0.1, y - r * 0.1, r * 0.9, r * 0.98, 180, 360), points([(x + way * r * 0.55, y - r * 0.42), (x - way * r * 0.8, y + r * 0.35)])])
+    cap = np.vstack(
+        [
+            ellipse(x - way * r * 0.1, y - r * 0.1, r * 0.9, r * 0.98, 180, 360),
+            points([(x + way * r * 0.55, y - r * 0.42), (x - way * r * 0.8, y + r * 0.35)]),
+        ]
+    )
     fill(e.canvas, cap, hair)
     if who == "old_man" or "beard" in e.scene.traits:
-        fill(e.canvas, smooth([(x - r * 0.6, y + r * 0.2), (x + r * 0.7, y + r * 0.2), (x + way * r * 0.2, y + r * 1.7)]), hair)
+        fill(
+            e.canvas,
+            smooth([(x - r * 0.6, y + r * 0.2), (x + r * 0.7, y + r * 0.2), (x + way * r * 0.2, y + r * 1.7)]),
+            hair,
+        )
     if "hat" in e.scene.traits or "suit" in e.scene.traits:
         felt = e.palette.lit((52, 46, 50))
         fill(e.canvas, ellipse(x, y - r * 0.5, r * 1.5, r * 0.26), felt)
-        fill(e.canvas, points([(x - r * 0.8, y - r * 0.5), (x + r * 0.8, y - r * 0.5), (x + r * 0.65, y - r * 1.35), (x - r * 0.65, y - r * 1.35)]), felt)
+        fill(
+            e.canvas,
+            points(
+                [
+                    (x - r * 0.8, y - r * 0.5),
+                    (x + r * 0.8, y - r * 0.5),
+                    (x + r * 0.65, y - r * 1.35),
+                    (x - r * 0.65, y - r * 1.35),
+                ]
+            ),
+            felt,
+        )
     if r > e.u * 0.8:
         for side in (0.1, 0.5):
             fill(e.canvas, ellipse(x + way * r * side, y + r * 0.05, r * 0.08, r * 0.11), (42, 32, 34))
@@ -117,7 +189,9 @@ def paint_crowd(e: Easel, x: float, y: float, tall: float, spread: float) -> Non
     order = np.sort(rng.uniform(-0.08, 0.08, 7))
     at = rng.permutation(np.linspace(-1, 1, 7))
     for number, (k, row) in enumerate(zip(at, order, strict=True)):
-        paint_person(e, people[number], x + k * spread, y + row * tall, tall * (1 + row), 1 if k < 0 else -1, number + 1)
+        paint_person(
+            e, people[number], x + k * spread, y + row * tall, tall * (1 + row), 1 if k < 0 else -1, number + 1
+        )
 
 
 def paint_animal(e: Easel, animal: str, x: float, y: float, tall: float, way: int, number: int = 0) -> None:
@@ -128,7 +202,17 @@ def paint_animal(e: Easel, animal: str, x: float, y: float, tall: float, way: in
         return
     if animal == "fish":
         return
-    sizes = {"horse": 0.95, "cow": 0.75, "deer": 0.85, "bear": 0.75, "wolf": 0.5, "dog": 0.42, "fox": 0.36, "cat": 0.26, "mouse": 0.16}
+    sizes = {
+        "horse": 0.95,
+        "cow": 0.75,
+        "deer": 0.85,
+        "bear": 0.75,
+        "wolf": 0.5,
+        "dog": 0.42,
+        "fox": 0.36,
+        "cat": 0.26,
+        "mouse": 0.16,
+    }
     if animal == "rabbit":
         paint_rabbit(e, x, y, tall * 0.55, way, fur)
         return
@@ -141,19 +225,57 @@ def paint_rabbit(e: Easel, x: float, y: float, tall: float, way: int, fur: Colou
     shadow(e.canvas, x, y, tall * 0.3, tall * 0.05, 0.4)
     dark = scale(fur, 0.82)
     for side in (-1, 1):
-        fill(e.canvas, ellipse(x + side * tall * 0.1 + way * tall * 0.06, y - tall * 0.03, tall * 0.13, tall * 0.04), dark)
-    wash(e.canvas, smooth([(x, y - tall * 0.62), (x + tall * 0.17, y - tall * 0.3), (x + tall * 0.14, y - tall * 0.03), (x - tall * 0.14, y - tall * 0.03), (x - tall * 0.17, y - tall * 0.3)]), fur, scale(fur, 0.8), 0.05)
+        fill(
+            e.canvas,
+            ellipse(x + side * tall * 0.1 + way * tall * 0.06, y - tall * 0.03, tall * 0.13, tall * 0.04),
+            dark,
+        )
+    wash(
+        e.canvas,
+        smooth(
+            [
+                (x, y - tall * 0.62),
+                (x + tall * 0.17, y - tall * 0.3),
+                (x + tall * 0.14, y - tall * 0.03),
+                (x - tall * 0.14, y - tall * 0.03),
+                (x - tall * 0.17, y - tall * 0.3),
+            ]
+        ),
+        fur,
+        scale(fur, 0.8),
+        0.05,
+    )
     if "waistcoat" in e.scene.traits:
         cloth = e.palette.lit(e.palette.accent(0))
-        coat = smooth([(x - tall * 0.09, y - tall * 0.6), (x + tall * 0.09, y - tall * 0.6), (x + tall * 0.17, y - tall * 0.26), (x, y - tall * 0.2), (x - tall * 0.17, y - tall * 0.26)])
+        coat = smooth(
+            [
+                (x - tall * 0.09, y - tall * 0.6),
+                (x + tall * 0.09, y - tall * 0.6),
+                (x + tall * 0.17, y - tall * 0.26),
+                (x, y - tall * 0.2),
+                (x - tall * 0.17, y - tall * 0.26),
+            ]
+        )
         wash(e.canvas, coat, scale(cloth, 1.1), scale(cloth, 0.75), 0.07)
         fill(e.canvas, ellipse(x + way * tall * 0.1, y - tall * 0.36, tall * 0.04, tall * 0.04), e.palette.of("gold"))
     fill(e.canvas, ellipse(x - way * tall * 0.18, y - tall * 0.12, tall * 0.06, tall * 0.06), scale(fur, 1.05))
     hx, hy = x + way * tall * 0.03, y - tall * 0.68
     for side in (-1, 1):
-        ear = smooth([(hx + side * tall * 0.02, hy), (hx + side * tall * 0.06, hy - tall * 0.34), (hx + side * tall * 0.11, hy - tall * 0.28), (hx + side * tall * 0.09, hy)])
+        ear = smooth(
+            [
+                (hx + side * tall * 0.02, hy),
+                (hx + side * tall * 0.06, hy - tall * 0.34),
+                (hx + side * tall * 0.11, hy - tall * 0.28),
+                (hx + side * tall * 0.09, hy),
+            ]
+        )
         fill(e.canvas, ear, fur if side == way else dark)
-        fill(e.canvas, (ear - [hx + side * tall * 0.07, hy - tall * 0.15]).astype(np.float32) * np.float32(0.5) + points([(hx + side * tall * 0.07, hy - tall * 0.15)]), e.palette.lit((236, 164, 166)))
+        fill(
+            e.canvas,
+            (ear - [hx + side * tall * 0.07, hy - tall * 0.15]).astype(np.float32) * np.float32(0.5)
+            + points([(hx + side * tall * 0.07, hy - tall * 0.15)]),
+            e.palette.lit((236, 164, 166)),
+        )
     fill(e.canvas, ellipse(hx, hy, tall * 0.12, tall * 0.105), fur)
     fill(e.canvas, ellipse(hx + way * tall * 0.09, hy + tall * 0.035, tall * 0.055, tall * 0.045), scale(fur, 1.03))
     fill(e.canvas, ellipse(hx + way * tall * 0.045, hy - tall * 0.015, tall * 0.02, tall * 0.024), (166, 52, 66))
@@ -170,22 +292,54 @@ def _four_legged(e: Easel, animal: str, x: float, y: float, size: float, way: in
 
     for number, a in enumerate((-0.42, -0.3, 0.28, 0.4)):
         tone = dark if number % 2 else scale(fur, 0.88)
-        path = smooth([at(a, legs + 0.1), at(a + 0.03, legs * 0.5), at(a + (0.05 if number % 2 else -0.03), 0)], closed=False, steps=4)
+        path = smooth(
+            [at(a, legs + 0.1), at(a + 0.03, legs * 0.5), at(a + (0.05 if number % 2 else -0.03), 0)],
+            closed=False,
+            steps=4,
+        )
         brush(e.canvas, path, tone, size * 0.13, size * 0.06)
     tail = smooth([at(-0.48, legs + 0.25), at(-0.66, legs + 0.2), at(-0.7, legs - 0.15)], closed=False)
     brush(e.canvas, tail, dark, size * (0.16 if animal in ("fox", "wolf", "horse") else 0.06), size * 0.03)
-    body = smooth([at(-0.5, legs + 0.25), at(-0.2, legs + 0.36), at(0.2, legs + 0.34), at(0.5, legs + 0.4), at(0.48, legs + 0.05), at(0, legs - 0.02), at(-0.45, legs + 0.02)])
+    body = smooth(
+        [
+            at(-0.5, legs + 0.25),
+            at(-0.2, legs + 0.36),
+            at(0.2, legs + 0.34),
+            at(0.5, legs + 0.4),
+            at(0.48, legs + 0.05),
+            at(0, legs - 0.02),
+            at(-0.45, legs + 0.02),
+        ]
+    )
     wash(e.canvas, body, scale(fur, 1.12), scale(fur, 0.72), 0.08)
     up = 0.5 if hoofed else 0.28
     neck = smooth([at(0.3, legs + 0.34), at(0.5, legs + 0.34 + up), at(0.66, legs + 0.28 + up), at(0.54, legs + 0.12)])
     fill(e.canvas, neck, fur)
-    head = smooth([at(0.46, legs + 0.4 + up), at(0.6, legs + 0.46 + up), at(0.88, legs + 0.24 + up), at(0.84, legs + 0.16 + up), at(0.56, legs + 0.2 + up)])
+    head = smooth(
+        [
+            at(0.46, legs + 0.4 + up),
+            at(0.6, legs + 0.46 + up),
+            at(0.88, legs + 0.24 + up),
+            at(0.84, legs + 0.16 + up),
+            at(0.56, legs + 0.2 + up),
+        ]
+    )
     fill(e.canvas, head, scale(fur, 1.05))
     for a in (0.5, 0.58):
-        fill(e.canvas, points([at(a - 0.05, legs + 0.42 + up), at(a, legs + 0.6 + up), at(a + 0.05, legs + 0.42 + up)]), dark)
+        fill(
+            e.canvas,
+            points([at(a - 0.05, legs + 0.42 + up), at(a, legs + 0.6 + up), at(a + 0.05, legs + 0.42 + up)]),
+            dark,
+        )
     fill(e.canvas, ellipse(*at(0.64, legs + 0.35 + up), size * 0.025, size * 0.03), (20, 18, 22))
     if animal == "horse":
-        brush(e.canvas, smooth([at(0.5, legs + 0.5 + up), at(0.38, legs + 0.5), at(0.3, legs + 0.3)], closed=False), scale(fur, 0.45), size * 0.06, size * 0.14)
+        brush(
+            e.canvas,
+            smooth([at(0.5, legs + 0.5 + up), at(0.38, legs + 0.5), at(0.3, legs + 0.3)], closed=False),
+            scale(fur, 0.45),
+            size * 0.06,
+            size * 0.14,
+        )
 
 
 def _flock(e: Easel, animal: str, fur: Colour, number: int) -> None:
@@ -198,11 +352,37 @@ def _flock(e: Easel, animal: str, fur: Colour, number: int) -> None:
         x, y = e.w * rng.uniform(0.15, 0.85), e.h * rng.uniform(0.1, 0.36)
         fill(e.canvas, wings(x, y, size, rng.uniform(0.25, 0.5)), dark)
         if animal == "dragon":
-            brush(e.canvas, smooth([(x - size * 0.8, y + size * 0.3), (x - size * 0.3, y + size * 0.12), (x, y), (x + size * 0.35, y - size * 0.12)], closed=False), dark, size * 0.02, size * 0.16)
+            brush(
+                e.canvas,
+                smooth(
+                    [
+                        (x - size * 0.8, y + size * 0.3),
+                        (x - size * 0.3, y + size * 0.12),
+                        (x, y),
+                        (x + size * 0.35, y - size * 0.12),
+                    ],
+                    closed=False,
+                ),
+                dark,
+                size * 0.02,
+                size * 0.16,
+            )
 
 
 def wings(x: float, y: float, size: float, lift: float) -> Points:
     """Return spread wings about (x, y)."""
-    top = smooth([(x - size * 0.5, y - size * lift * 0.4), (x - size * 0.22, y - size * lift), (x, y), (x + size * 0.22, y - size * lift), (x + size * 0.5, y - size * lift * 0.4)], closed=False)
-    low = smooth([(x + size * 0.2, y - size * lift * 0.55), (x, y + size * 0.14), (x - size * 0.2, y - size * lift * 0.55)], closed=False)
+    top = smooth(
+        [
+            (x - size * 0.5, y - size * lift * 0.4),
+            (x - size * 0.22, y - size * lift),
+            (x, y),
+            (x + size * 0.22, y - size * lift),
+            (x + size * 0.5, y - size * lift * 0.4),
+        ],
+        closed=False,
+    )
+    low = smooth(
+        [(x + size * 0.2, y - size * lift * 0.55), (x, y + size * 0.14), (x - size * 0.2, y - size * lift * 0.55)],
+        closed=False,
+    )
     return points(np.vstack([top, low]))

@@ -11,7 +11,7 @@ from limner.providers.sketch.canvas import Bytes, Canvas, Field, blend, flat, no
 from limner.providers.sketch.palette import Genre
 
 # Huffman coding alone: paper grain leaves nothing for a search of repeats to find, and this is the fastest.
-_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, 2, cv2.IMWRITE_PNG_FILTER, 8]
+_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, 2, cv2.IMWRITE_PNG_FILTER, 64]
 
 
 def finish(canvas: Canvas, genre: Genre, night: bool) -> None:
@@ -19,7 +19,7 @@ def finish(canvas: Canvas, genre: Genre, night: bool) -> None:
     treat(canvas, genre, night)
     wobble(canvas)
     ink(canvas, genre.ink)
-    vignette(canvas, 0.34 if night else 0.26)
+    vignette(canvas, 0.3 if night else 0.22)
     paper(canvas, rgb(genre.paper))
 
 
@@ -28,11 +28,11 @@ def treat(canvas: Canvas, genre: Genre, night: bool) -> None:
     weights = np.array([0.3, 0.59, 0.11])
     saturate = genre.saturation * np.eye(3) + (1 - genre.saturation) * np.tile(weights, (3, 1))
     # A night is dark already: a dark genre does not darken it twice.
-    gain = genre.contrast * (max(genre.light, 0.95) if night else genre.light)
+    gain = genre.contrast * (max(genre.light, 0.95) * 1.14 if night else genre.light * 1.05)
     tint = np.array(rgb(genre.tint)) / 255
     tinted = (1 - genre.amount) * np.eye(3) + genre.amount * np.outer(tint * 1.35, weights)
     matrix = tinted @ saturate * gain
-    lift = np.full((3, 1), 118 * (1 - genre.contrast) * 0.8 + 5)
+    lift = np.full((3, 1), 112 * (1 - genre.contrast) * 0.8 + 3)
     canvas.pixels[:] = cv2.transform(canvas.pixels, np.hstack([matrix, lift]))
 
 
@@ -55,10 +55,10 @@ def ink(canvas: Canvas, strength: float) -> None:
     grey = cv2.cvtColor(canvas.pixels, cv2.COLOR_RGB2GRAY)
     fine = cv2.GaussianBlur(grey, (0, 0), max(0.6, canvas.u * 0.07))
     wide = cv2.GaussianBlur(grey, (0, 0), max(1.0, canvas.u * 0.22))
-    lines = cv2.subtract(wide, fine)
-    mask = np.asarray(cv2.convertScaleAbs(cv2.subtract(lines, 3), alpha=6.0 * strength), np.uint8)
+    lines = np.maximum(np.asarray(cv2.subtract(wide, fine), np.uint8), 3) - np.uint8(3)
+    mask = np.asarray(cv2.convertScaleAbs(lines, alpha=6.0 * strength), np.uint8)
     mask = np.minimum(mask, np.uint8(150 * strength + 40))
-    dark = cv2.multiply(canvas.pixels, (0.3, 0.3, 0.34, 0))
+    dark = cv2.convertScaleAbs(canvas.pixels, alpha=0.3)
     blend(canvas.pixels, np.asarray(dark, np.uint8), mask)
 
 
@@ -78,12 +78,12 @@ def paper(canvas: Canvas, sheet: tuple[float, float, float]) -> None:
     bare(canvas, sheet, rng)
     tooth = grain(size, rng)
     uneven = noise(size, canvas.u * 4, rng, 3) - 0.5
-    light = 1 + uneven * 0.1 + tooth
+    light = 1.03 + uneven * 0.1 + tooth
     light8 = np.asarray(light.clip(0, 1.9) * 128, np.uint8)
     canvas.pixels[:] = cv2.multiply(canvas.pixels, cv2.merge([light8, light8, light8]), scale=1 / 128)
     # Additive grain as well: the darkest washes are never dead flat.
-    speck = np.asarray((tooth + 0.3).clip(0, 1) * 20, np.uint8)
-    canvas.pixels[:] = cv2.add(cv2.multiply(canvas.pixels, (0.965, 0.965, 0.965, 0)), cv2.merge([speck, speck, speck]))
+    speck = np.asarray((tooth + 0.12).clip(0, 1) * 40, np.uint8)
+    canvas.pixels[:] = cv2.add(cv2.convertScaleAbs(canvas.pixels, alpha=0.965), cv2.merge([speck, speck, speck]))
 
 
 def grain(size: tuple[int, int], rng: np.random.Generator) -> Field:
@@ -91,7 +91,7 @@ def grain(size: tuple[int, int], rng: np.random.Generator) -> Field:
     raw = rng.integers(0, 256, size, dtype=np.uint8)
     soft = cv2.blur(raw, (3, 2))
     mixed = cv2.addWeighted(raw, 0.25, soft, 0.75, 0)
-    return (mixed.astype(np.float32) - 127.5) * np.float32(0.1 / 64)
+    return (mixed.astype(np.float32) - 127.5) * np.float32(0.055 / 64)
 
 
 def bare(canvas: Canvas, sheet: tuple[float, float, float], rng: np.random.Generator) -> None:
@@ -120,5 +120,3 @@ def decoded(data: bytes) -> Bytes | None:
         return None
     read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return None if read is None else np.asarray(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), np.uint8)
-
-

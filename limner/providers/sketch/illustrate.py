@@ -31,8 +31,10 @@ _PAINTERS = {
 def illustrate(asked: Asked) -> bytes:
     """Return the picture of an order; raises Invalid for a size out of range or a reference that is no picture."""
     width, height = asked.order.width, asked.order.height
-    if not (_MIN_SIDE <= min(width, height) and max(width, height) <= _MAX_SIDE):
-        raise Invalid(f"sketch: {width}x{height} is out of range; ask for sides from {_MIN_SIDE} to {_MAX_SIDE} pixels.")
+    if not (min(width, height) >= _MIN_SIDE and max(width, height) <= _MAX_SIDE):
+        raise Invalid(
+            f"sketch: {width}x{height} is out of range; ask for sides from {_MIN_SIDE} to {_MAX_SIDE} pixels."
+        )
     references = [_picture(asked, one.of) for one in asked.order.references]
     controls = [_picture(asked, one.of) for one in asked.order.controls]
     scene = read_scene(asked.prompt, asked.negative_prompt)

@@ -30,7 +30,7 @@ from limner.providers.sketch.palette import named
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A box seen from its open side. Sides run -1 to 1, up runs 0 (floor) to 1 (ceiling), near runs 0 (back wall) to 1."""
+    """A box seen from its open side: sides -1 to 1, up 0 (floor) to 1 (ceiling), near 0 (back wall) to 1."""
 
     x0: float
     y0: float
@@ -68,7 +68,11 @@ def paint_interior(e: Easel) -> None:
 def room_of(e: Easel) -> Room:
     """Return the room's proportions: a corridor is deep and narrow, a nave high, a cellar low."""
     rng = e.rng("room")
-    deep = {"corridor": 0.2, "nave": 0.36, "cockpit": 0.42, "dungeon": 0.4}.get(_sort(e), 0.54)
+    deep = (
+        0.4
+        if _sort(e) == "corridor" and e.scene.has(*furnishings.OUTSIDE)
+        else {"corridor": 0.2, "nave": 0.36, "cockpit": 0.42, "dungeon": 0.4}.get(_sort(e), 0.54)
+    )
     half = deep / 2 * rng.uniform(0.92, 1.08)
     middle = rng.uniform(0.44, 0.56)
     eye = rng.uniform(0.46, 0.52) if e.horizon is None else e.horizon
@@ -98,8 +102,22 @@ def _shell(e: Easel, room: Room) -> None:
     wall = mix(wall_colour(e), (255, 214, 150), 0.12)
     dark = scale(wall, 0.5)
     wash(e.canvas, room.quad((-1, 1, 0), (1, 1, 0), (1, 1, 1), (-1, 1, 1)), scale(wall, 0.34), scale(wall, 0.62), 0.1)
-    wash(e.canvas, room.quad((-1, 0, 0), (-1, 1, 0), (-1, 1, 1), (-1, 0, 1)), scale(dark, 1.0), scale(wall, 0.66), 0.1, side=-0.25)
-    wash(e.canvas, room.quad((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 0, 1)), scale(dark, 0.85), scale(wall, 0.54), 0.1, side=0.25)
+    wash(
+        e.canvas,
+        room.quad((-1, 0, 0), (-1, 1, 0), (-1, 1, 1), (-1, 0, 1)),
+        scale(dark, 1.0),
+        scale(wall, 0.66),
+        0.1,
+        side=-0.25,
+    )
+    wash(
+        e.canvas,
+        room.quad((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 0, 1)),
+        scale(dark, 0.85),
+        scale(wall, 0.54),
+        0.1,
+        side=0.25,
+    )
     wash(e.canvas, room.quad((-1, 0, 0), (-1, 1, 0), (1, 1, 0), (1, 0, 0)), scale(wall, 0.82), scale(wall, 1.0), 0.08)
     _floor(e, room)
     _ceiling(e, room, wall)
@@ -124,14 +142,17 @@ def _floor(e: Easel, room: Room) -> None:
             for k in range(10):
                 if (k + number) % 2:
                     a, b = -1 + k * 0.2, -1 + (k + 1) * 0.2
-                    tile = room.quad((a, 0, rows[number]), (b, 0, rows[number]), (b, 0, rows[number + 1]), (a, 0, rows[number + 1]))
+                    tile = room.quad(
+                        (a, 0, rows[number]), (b, 0, rows[number]), (b, 0, rows[number + 1]), (a, 0, rows[number + 1])
+                    )
                     glaze(e.canvas, tile, scale(other, float(rng.uniform(0.85, 1.15))), 0.75)
         return
     for k in np.linspace(-1, 1, 15):
         line(e.canvas, room.quad((k, 0, 0), (k, 0, 1)), scale(base, 0.55), e.u * 0.18)
     for _ in range(26):
-        k, near = rng.integers(0, 14) / 7 - 1, rng.random() ** 1.8
-        board = room.quad((k, 0, near), (k + 1 / 7, 0, near), (k + 1 / 7, 0, near + 0.3), (k, 0, near + 0.3))
+        left, near = float(rng.integers(0, 14)) / 7 - 1, rng.random() ** 1.8
+        right = left + 1 / 7
+        board = room.quad((left, 0, near), (right, 0, near), (right, 0, near + 0.3), (left, 0, near + 0.3))
         glaze(e.canvas, board, scale(base, float(rng.uniform(0.55, 1.35))), 0.25)
 
 
@@ -158,10 +179,23 @@ def _vault(e: Easel, room: Room, near: float, colour: Colour) -> None:
     inner = ellipse(middle, spring, half - thick, size * 0.4 - thick, 360, 180)
     wash(e.canvas, points(np.vstack([outer, inner])), scale(colour, 0.8), scale(colour, 1.05), 0.1)
     for x, lean in ((left[0], 0.3), (right[0], -0.3)):
-        column = points([(x - thick, spring), (x + thick, spring), (x + thick * 1.1, left[1]), (x - thick * 1.1, left[1])])
+        column = points(
+            [(x - thick, spring), (x + thick, spring), (x + thick * 1.1, left[1]), (x - thick * 1.1, left[1])]
+        )
         wash(e.canvas, column, scale(colour, 1.05), scale(colour, 0.8), 0.1, side=lean)
         for y, grow in ((spring, 1.5), (left[1], 1.6)):
-            fill(e.canvas, points([(x - thick * grow, y - thick * 0.4), (x + thick * grow, y - thick * 0.4), (x + thick * grow, y + thick * 0.3), (x - thick * grow, y + thick * 0.3)]), scale(colour, 0.9))
+            fill(
+                e.canvas,
+                points(
+                    [
+                        (x - thick * grow, y - thick * 0.4),
+                        (x + thick * grow, y - thick * 0.4),
+                        (x + thick * grow, y + thick * 0.3),
+                        (x - thick * grow, y + thick * 0.3),
+                    ]
+                ),
+                scale(colour, 0.9),
+            )
 
 
 def _dress(e: Easel, room: Room) -> None:
@@ -169,17 +203,24 @@ def _dress(e: Easel, room: Room) -> None:
     sort = _sort(e)
     wanted = list(e.scene.furnishings)
     usual = {
-        "corridor": ["door", "lamp"], "nave": ["icon", "candle"], "library": ["shelf", "table", "candle"],
-        "kitchen": ["fireplace", "table", "shelf"], "bedroom": ["bed", "window", "carpet"], "dungeon": ["torch"],
-        "cockpit": ["console"], "room": ["window", "picture"],
-    }.get(sort, ["window"])  # fmt: skip
+        "corridor": ["door", "lamp"],
+        "nave": ["icon", "candle"],
+        "library": ["shelf", "table", "candle"],
+        "kitchen": ["fireplace", "table", "shelf"],
+        "bedroom": ["bed", "window", "carpet"],
+        "dungeon": ["torch"],
+        "cockpit": ["console"],
+        "room": ["window", "picture"],
+    }.get(sort, ["window"])
     if sort == "room" and len(wanted) < 2:
         rng = e.rng("furnish")
         more = ("fireplace", "shelf", "table", "chair", "carpet", "clock", "curtain")
         usual += [more[int(k)] for k in rng.permutation(len(more))[:3]]
     names = list(dict.fromkeys([*wanted, *usual]))
     if "window" in wanted or sort not in ("corridor", "nave", "cockpit", "dungeon"):
-        names = [name for name in names if name != "picture"] if "picture" not in wanted and "window" in names else names
+        names = (
+            [name for name in names if name != "picture"] if "picture" not in wanted and "window" in names else names
+        )
     furnishings.furnish(e, room, names, sort)
     furnishings.set_out_things(e, room)
 
@@ -268,17 +309,54 @@ def _hanging(e: Easel, x: float, y: float, size: float, angle: float, rng: np.ra
         for k in np.linspace(-0.65, 0.5, 7):
             tall, wide = rng.uniform(0.45, 0.75), rng.uniform(0.1, 0.16)
             cloth = e.palette.lit(e.palette.accent(int(rng.integers(5))))
-            fill(e.canvas, place([(k, 0.3), (k, 0.3 - tall), (k + wide, 0.3 - tall), (k + wide, 0.3)]), scale(cloth, float(rng.uniform(0.8, 1.15))))
+            fill(
+                e.canvas,
+                place([(k, 0.3), (k, 0.3 - tall), (k + wide, 0.3 - tall), (k + wide, 0.3)]),
+                scale(cloth, float(rng.uniform(0.8, 1.15))),
+            )
     elif sort == 1:
         fill(e.canvas, place([(-0.62, -0.45), (0.62, -0.45), (0.62, 0.42), (-0.62, 0.42)]), e.palette.of("gold"))
         fill(e.canvas, place([(-0.52, -0.36), (0.52, -0.36), (0.52, 0.33), (-0.52, 0.33)]), e.palette.of("cream"))
-        fill(e.canvas, turned(smooth([(x - 0.4 * size, y), (x - 0.1 * size, y - 0.26 * size), (x + 0.3 * size, y - 0.1 * size), (x + 0.1 * size, y + 0.22 * size)]), x, y, angle), e.palette.lit(e.palette.leaves[0]))
+        fill(
+            e.canvas,
+            turned(
+                smooth(
+                    [
+                        (x - 0.4 * size, y),
+                        (x - 0.1 * size, y - 0.26 * size),
+                        (x + 0.3 * size, y - 0.1 * size),
+                        (x + 0.1 * size, y + 0.22 * size),
+                    ]
+                ),
+                x,
+                y,
+                angle,
+            ),
+            e.palette.lit(e.palette.leaves[0]),
+        )
     else:
         fill(e.canvas, place([(-0.75, 0.3), (0.75, 0.3), (0.75, 0.42), (-0.75, 0.42)]), scale(wood, 1.1))
         for k in (-0.45, 0.0, 0.42):
             glass = mix(e.palette.lit(e.palette.accent(int(rng.integers(5)))), (255, 200, 120), 0.3)
-            fill(e.canvas, place([(k - 0.16, 0.3), (k - 0.18, -0.1), (k - 0.1, -0.22), (k + 0.1, -0.22), (k + 0.18, -0.1), (k + 0.16, 0.3)]), glass)
-            fill(e.canvas, place([(k - 0.12, -0.22), (k + 0.12, -0.22), (k + 0.12, -0.32), (k - 0.12, -0.32)]), e.palette.of("cream"))
+            fill(
+                e.canvas,
+                place(
+                    [
+                        (k - 0.16, 0.3),
+                        (k - 0.18, -0.1),
+                        (k - 0.1, -0.22),
+                        (k + 0.1, -0.22),
+                        (k + 0.18, -0.1),
+                        (k + 0.16, 0.3),
+                    ]
+                ),
+                glass,
+            )
+            fill(
+                e.canvas,
+                place([(k - 0.12, -0.22), (k + 0.12, -0.22), (k + 0.12, -0.32), (k - 0.12, -0.32)]),
+                e.palette.of("cream"),
+            )
 
 
 def _faller(e: Easel, cx: float, cy: float) -> None:

@@ -18,19 +18,21 @@ from limner.providers.sketch.canvas import (
     ellipse,
     fill,
     glaze,
+    glaze_within,
     gradient,
     line,
     mix,
+    moved,
     noise,
     points,
     profile,
     scale,
-    smooth,
     veil,
     wash,
     window,
 )
 from limner.providers.sketch.easel import Easel
+from limner.providers.sketch.palette import named
 
 
 def silhouette(e: Easel, heights: Field) -> Points:
@@ -47,15 +49,15 @@ def paint_ridges(e: Easel, horizon: float) -> None:
     flat = e.scene.has("steppe", "sea", "desert", "field") and not e.scene.has("mountain", "hill")
     high = e.scene.has("mountain")
     planes = 2 if flat else (4 if high else 3)
-    reach = e.h * (0.04 if flat else 0.34 if high else 0.15)
+    reach = min(horizon * 0.8, e.h * (0.04 if flat else 0.46 if high else 0.16))
     for plane in range(planes):
         near = plane / max(planes - 1, 1)
         peaked = high and near < 0.7
-        line_ = profile(e.w, rng, (3.2 if peaked else 1.8) + near * 1.5, 0.52 if peaked else 0.34, 6 if peaked else 3)
+        crest = profile(e.w, rng, (3.2 if peaked else 1.8) + near * 1.5, 0.52 if peaked else 0.34, 6 if peaked else 3)
         if peaked:
-            line_ = np.abs(line_) * 1.25 - 0.25
+            crest = (0.9 - np.abs(crest) * 1.3).astype(np.float32)
         base = horizon + e.h * 0.012 * plane
-        skyline = base - reach * (1 - 0.62 * near) * (0.42 + 0.5 * line_)
+        skyline = base - reach * (1 - 0.62 * near) * (0.42 + 0.5 * crest)
         _ridge(e, skyline.astype(np.float32), near, peaked)
         if not flat and not high and near > 0.3:
             _far_trees(e, skyline, near, rng)
@@ -74,24 +76,56 @@ def _ridge(e: Easel, skyline: Field, near: float, peaked: bool) -> None:
     x0, y0, x1, y1 = box
     sheet = gradient(box, (float(skyline.min()), low), colour, mix(colour, p.haze, 0.55), 0.06, 0, e.rng("ridge", near))
     mask = cover(shape, box)
-    if peaked:
-        _snow_and_rock(e, sheet, skyline, box, near)
     blend(e.canvas.pixels[y0:y1, x0:x1], sheet, mask)
+    if peaked:
+        _rocks(e, skyline, near)
 
 
-def _snow_and_rock(e: Easel, sheet: Bytes, skyline: Field, box: tuple[int, int, int, int], near: float) -> None:
-    """Model a mountain: facets in light and shade, snow near its tops."""
-    _, y0, _, y1 = box
-    rows, columns = sheet.shape[:2]
-    rough = noise((rows, columns), e.u * 9, e.rng("rock", near), 4)
-    lean = cv2.GaussianBlur(rough, (0, 0), 1.5)
-    light = np.asarray(np.clip((lean - np.roll(lean, int(e.u), axis=1)) * 900 + 60, 0, 130), np.uint8)
-    blend(sheet, np.full_like(sheet, 0) + np.asarray(scale(e.palette.ink, 1.4), np.uint8), np.asarray(130 - light, np.uint8))
-    below = np.arange(y0, y1, dtype=np.float32)[:, None] - skyline[None, :columns]
-    snow = np.clip((e.h * 0.07 * (0.2 + rough * 1.4) - below) * 0.35, 0, 1)
-    tone = np.clip(0.45 + (lean - np.roll(lean, int(e.u), axis=1)) * 16, 0.12, 0.92)
-    white = np.full_like(sheet, 0) + np.asarray(mix(e.palette.lit((255, 255, 255)), e.palette.haze, 0.25), np.uint8)
-    blend(sheet, white, np.asarray(snow * tone * 235, np.uint8))
+def _peaks(skyline: Field, reach: int) -> list[int]:
+    """Return the columns of the skyline's summits, each the highest within `reach` columns."""
+    tops = [x for x in range(0, len(skyline), 3) if skyline[x] <= skyline[max(0, x - reach) : x + reach].min() + 0.01]
+    return [x for k, x in enumerate(tops) if k == 0 or x - tops[k - 1] > reach // 2]
+
+
+def _rocks(e: Easel, skyline: Field, near: float) -> None:
+    """Model mountains as cut paper: each summit has a shaded side, ribs, and a jagged cap of snow."""
+    rng = e.rng("rocks", near)
+    p = e.palette
+    haze = 0.62 - 0.4 * near
+    dark = mix(p.ink, p.haze, haze + 0.1)
+    snow = mix(p.lit((255, 255, 255)), p.haze, haze * 0.55)
+    limit = silhouette(e, skyline)
+    for x in _peaks(skyline, max(4, int(e.u * 9))):
+        top, tall = float(skyline[x]), float(np.median(skyline) + e.h * 0.1 - skyline[x])
+        if tall < e.u * 3:
+            continue
+        t = np.linspace(0, 1, 9)
+        rib = x + np.cumsum(rng.uniform(-0.6, 1.0, 9)) * tall * 0.055
+        spine = np.stack([rib, top + t * tall], axis=1)
+        side = points(np.vstack([spine, [(x + tall * 1.5, top + tall), (x + tall * 0.9, top + tall * 0.2), (x, top)]]))
+        glaze_within(e.canvas, side, limit, dark, 0.34)
+        low = tall * rng.uniform(0.3, 0.48)
+        k = np.linspace(-1, 1, 11)
+        jag = (
+            top
+            + low * (0.62 + 0.38 * np.abs(k))
+            + np.where(np.arange(11) % 2, -0.22, 0.2) * low * rng.uniform(0.5, 1.2, 11)
+        )
+        cap = points(np.vstack([[(x, top - e.u)], np.stack([x + k[::-1] * low * 1.5, jag], axis=1)]))
+        glaze_within(e.canvas, cap, limit, snow, 0.92)
+        lee = points(np.vstack([spine[:5], [(x + low * 1.6, top + low * 1.1), (x, top)]]))
+        glaze_within(e.canvas, lee, limit, mix(snow, dark, 0.5), 0.42)
+        for _ in range(4):
+            rx, ry = x + rng.uniform(-0.6, 0.7) * tall, top + tall * rng.uniform(0.45, 0.8)
+            rib_ = points(
+                [
+                    (rx, ry),
+                    (rx + tall * 0.07, ry + tall * 0.16),
+                    (rx + tall * 0.2, ry + tall * 0.3),
+                    (rx + tall * 0.02, ry + tall * 0.2),
+                ]
+            )
+            glaze_within(e.canvas, rib_, limit, dark, 0.25)
 
 
 def _far_trees(e: Easel, skyline: Field, near: float, rng: np.random.Generator) -> None:
@@ -104,7 +138,12 @@ def _far_trees(e: Easel, skyline: Field, near: float, rng: np.random.Generator) 
         y = skyline[x.astype(int)] + rng.uniform(-0.1, 0.8, count) * e.u * 1.5
         tone = rng.uniform(0.62, 0.95, (count, 1))
         colour = np.array(p.lit(p.leaves[0], 0.78 - 0.45 * near)) * tone
-        dabs(e.canvas, points(np.stack([x, y], axis=1)), (rng.uniform(0.4, 1.0, count) * e.u * (0.5 + 0.7 * near)).astype(np.float32), colour)
+        dabs(
+            e.canvas,
+            points(np.stack([x, y], axis=1)),
+            (rng.uniform(0.4, 1.0, count) * e.u * (0.5 + 0.7 * near)).astype(np.float32),
+            colour,
+        )
 
 
 def ground_colours(e: Easel) -> tuple[Colour, Colour]:
@@ -132,7 +171,9 @@ def _patches(e: Easel, top: float, rng: np.random.Generator) -> None:
     patch = noise((rows, e.w), e.u * 10, rng, 4, stretch=3.5)
     fade = np.linspace(0.2, 1, rows, dtype=np.float32)[:, None]
     veil(e.canvas, np.clip((patch - 0.52) * 3, 0, 0.45) * fade, scale(e.palette.ink, 1.2), int(top))
-    veil(e.canvas, np.clip((0.46 - patch) * 3, 0, 0.4) * fade, mix(ground_colours(e)[0], e.palette.light, 0.5), int(top))
+    veil(
+        e.canvas, np.clip((0.46 - patch) * 3, 0, 0.4) * fade, mix(ground_colours(e)[0], e.palette.light, 0.5), int(top)
+    )
 
 
 def paint_road(e: Easel, top: float, to: float, bottom: float | None = None) -> None:
@@ -165,7 +206,9 @@ def mirror(e: Easel, top: int, bottom: int) -> Bytes:
     sway = (noise((rows, e.w), e.u * 3, rng, 2, stretch=5) - 0.5) * (e.u * 0.8 + near * e.u * 5)
     x = np.arange(e.w, dtype=np.float32)[None, :] + sway
     y = np.broadcast_to(np.arange(rows, dtype=np.float32)[:, None], x.shape) + sway * np.float32(0.5)
-    return np.asarray(cv2.remap(flipped, x, y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), np.uint8)
+    return np.asarray(
+        cv2.remap(flipped, x, y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), np.uint8
+    )
 
 
 def paint_water(e: Easel, shape: Points, light_x: float, rough: float = 0.3) -> None:
@@ -178,8 +221,6 @@ def paint_water(e: Easel, shape: Points, light_x: float, rough: float = 0.3) -> 
     sheet = mirror(e, y0, y1)
     own = mix(e.palette.of("lake"), e.palette.zenith, 0.45)
     if "water" in e.scene.colours:
-        from limner.providers.sketch.palette import named
-
         own = e.palette.lit(named(e.scene.colours["water"]))
     tint = gradient(full, (y0, y1), mix(own, e.palette.horizon, 0.45), scale(own, 0.7), 0.05, 0, e.rng("water", y0))
     near = np.linspace(0.24 + rough * 0.5, 0.62, y1 - y0, dtype=np.float32)[:, None]
@@ -242,14 +283,36 @@ def paint_waterfall(e: Easel, x: float, top: float, bottom: float) -> None:
     rng = e.rng("waterfall")
     half = e.u * 4.5
     rock = e.palette.lit((104, 98, 96), 0.15)
-    cliff = smooth([(x - half * 4.5, bottom), (x - half * 3, top + half), (x - half * 1.2, top - half * 0.4), (x + half * 1.4, top - half * 0.3), (x + half * 3.4, top + half * 1.2), (x + half * 5, bottom)])
-    wash(e.canvas, cliff, scale(rock, 1.15), scale(rock, 0.6), 0.22)
+    steps = np.arange(0, 1.01, 0.09)
+    rise = top + (bottom - top) * np.array([0.34, 0.1, 0.06, -0.04, 0.0, -0.05, 0.0, 0.0, 0.04, 0.22, 0.4, 1.0])
+    edge = np.stack([x - half * 8 + half * 12.6 * steps, rise + rng.uniform(-0.5, 0.5, 12) * e.u], axis=1)
+    wash(e.canvas, points(np.vstack([edge, [(x - half * 9.5, bottom)]])), scale(rock, 1.2), scale(rock, 0.6), 0.2)
+    for _ in range(46):
+        rx, ry = rng.uniform(x - half * 7.5, x + half * 3), rng.uniform(top + half * 0.6, bottom - half * 0.5)
+        long = e.u * rng.uniform(1.5, 5)
+        slab = points(
+            [(rx, ry), (rx + e.u * 1.6, ry - e.u * 0.5), (rx + e.u * 1.9, ry + long * 0.7), (rx + e.u * 0.4, ry + long)]
+        )
+        glaze(e.canvas, slab, scale(rock, float(rng.choice([0.5, 0.7, 1.4]))), 0.4)
+    turf = points(np.vstack([edge[:8], moved(points(edge[:8]), 0, e.u * 1.3)[::-1]]))
+    wash(e.canvas, turf, e.palette.lit(e.palette.grass), scale(e.palette.lit(e.palette.grass), 0.7), 0.15)
     white = e.palette.lit((236, 246, 250))
-    wash(e.canvas, points([(x - half * 0.8, top), (x + half * 0.8, top), (x + half * 1.3, bottom), (x - half * 1.3, bottom)]), white, mix(white, e.palette.haze, 0.3), 0.1)
+    wash(
+        e.canvas,
+        points([(x - half * 0.8, top), (x + half * 0.8, top), (x + half * 1.3, bottom), (x - half * 1.3, bottom)]),
+        white,
+        mix(white, e.palette.haze, 0.3),
+        0.1,
+    )
     for _ in range(40):
         k = rng.uniform(-1, 1)
         y0 = rng.uniform(top, bottom - half)
-        line(e.canvas, points([(x + k * half * 0.9, y0), (x + k * half * 1.05, y0 + rng.uniform(2, 8) * e.u)]), mix(white, e.palette.middle, float(rng.random()) * 0.6), e.u * 0.25)
+        line(
+            e.canvas,
+            points([(x + k * half * 0.9, y0), (x + k * half * 1.05, y0 + rng.uniform(2, 8) * e.u)]),
+            mix(white, e.palette.middle, float(rng.random()) * 0.6),
+            e.u * 0.25,
+        )
     for k in np.linspace(-1.3, 1.3, 6):
         glaze(e.canvas, ellipse(x + k * half, bottom, half * 0.9, half * 0.6), white, 0.35, half * 0.3)
 
@@ -259,4 +322,8 @@ def paint_stones(e: Easel, xy: Points, size: float, rng: np.random.Generator) ->
         r = size * rng.uniform(0.5, 1.4)
         stone = e.palette.lit((140, 134, 126))
         fill(e.canvas, ellipse(x, y, r * 1.3, r * 0.75), scale(stone, 0.55))
-        fill(e.canvas, ellipse(x - r * 0.15, y - r * 0.18, r * 1.05, r * 0.55), scale(stone, float(rng.uniform(0.85, 1.1))))
+        fill(
+            e.canvas,
+            ellipse(x - r * 0.15, y - r * 0.18, r * 1.05, r * 0.55),
+            scale(stone, float(rng.uniform(0.85, 1.1))),
+        )

@@ -45,11 +45,12 @@ def paint_open(e: Easel) -> None:
     """Paint the open air: everything named stands in its own plane, far to near."""
     horizon = horizon_of(e)
     light_x, _ = sky.paint_sky(e, horizon)
-    land.paint_ridges(e, horizon)
+    if not e.scene.has("sea", "ship") or e.scene.has("mountain", "hill", "island"):
+        land.paint_ridges(e, horizon)
     if e.scene.has("city"):
         buildings.paint_city(e, horizon + e.h * 0.03, e.h * 0.5, 0.1)
     shore = horizon + e.h * 0.035
-    wet = e.scene.has("lake", "sea", "ship", "island")
+    wet = e.scene.has("lake", "sea", "ship", "island") or (e.scene.has("city") and not e.scene.has("river"))
     if not wet or e.scene.has(*_STANDING, "forest", "tree"):
         _middle_ground(e, horizon)
     _far_woods(e, horizon)
@@ -77,7 +78,8 @@ def _focus(e: Easel, light_x: float) -> float:
 def _middle_ground(e: Easel, horizon: float) -> None:
     rng = e.rng("middle")
     edge = horizon + e.h * (0.012 + 0.022 * profile(e.w, rng, 1.3, 0.4, 3))
-    colour = e.palette.lit(mix(e.palette.far, e.palette.grass, 0.6), 0.42)
+    local = mix(e.palette.far, e.palette.soil if e.scene.has("desert") else e.palette.grass, 0.6)
+    colour = e.palette.lit(local, 0.42)
     wash(e.canvas, land.silhouette(e, edge.astype(np.float32)), colour, scale(colour, 0.8), 0.1)
 
 
@@ -100,14 +102,19 @@ def _far_woods(e: Easel, horizon: float) -> None:
 
 def _stand(e: Easel, focus: float, base: float) -> None:
     """Set what is built on the land: the first named thing stands largest, on its own rise."""
-    standing = [place for place in e.scene.places if place in _STANDING][:3]
+    standing = [
+        place for place in e.scene.places if place in _STANDING and not (place == "tower" and e.scene.has("city"))
+    ][:3]
     offsets = (0.0, 0.36, -0.3)
     way = 1 if focus < e.w / 2 else -1
     for number, place in reversed(list(enumerate(standing))):
         x = focus + way * offsets[number] * e.w
         size = e.u * {"castle": 46, "church": 40, "tower": 40, "house": 24, "farm": 30, "town": 30, "ruins": 30}[place]
         size *= (1.0, 0.62, 0.55)[number] * min(1.0, e.w / (e.u * 100) + 0.1)
-        foot = base - (_rise(e, x, base, size) if number == 0 and place in ("castle", "church", "ruins", "tower") else 0)
+        size = min(size, base * (0.72 if place == "castle" else 0.8))
+        foot = base - (
+            _rise(e, x, base, size) if number == 0 and place in ("castle", "church", "ruins", "tower") else 0
+        )
         _builders()[place](e, x, foot, size, 0.16 + 0.14 * number)
 
 
@@ -138,12 +145,12 @@ def _builders() -> dict[str, Callable[[Easel, float, float, float, float], None]
 
 def _lake(e: Easel, shore: float, light_x: float) -> None:
     """Lay the water across, with what sails on it and a near bank."""
-    open_sea = e.scene.has("sea", "ship")
+    open_sea = e.scene.has("sea", "ship", "city")
     bottom = e.h * (1.05 if open_sea and not e.scene.has("field", "garden", "flower") else 0.86)
     if e.scene.has("island"):
         outdoors.paint_island(e, e.w * 0.62, shore + e.h * 0.02)
     land.paint_water(e, land.lake_shape(e, shore, bottom), light_x, 0.7 if open_sea else 0.25)
-    if open_sea:
+    if open_sea and not e.scene.has("city"):
         outdoors.paint_waves(e, shore, e.scene.has("storm"))
     if e.scene.has("ship"):
         buildings.paint_ship(e, _focus(e, light_x), shore + e.h * 0.11, e.u * 38, 0.1)
@@ -191,7 +198,9 @@ def _foreground(e: Easel) -> None:
     tall = min(e.h * 0.95, e.u * 105) * rng.uniform(0.8, 1.0)
     plants.paint_tree(e, e.w * side, e.h * 1.02, tall, -0.0, plants.tree_sort(e, rng), "frame")
     if rng.random() < 0.5:
-        plants.paint_tree(e, e.w * (1 - side) + e.u * 3, e.h * 1.03, tall * 0.6, 0.0, plants.tree_sort(e, rng), "frame2")
+        plants.paint_tree(
+            e, e.w * (1 - side) + e.u * 3, e.h * 1.03, tall * 0.6, 0.0, plants.tree_sort(e, rng), "frame2"
+        )
     outdoors.paint_frame_grass(e, rng)
 
 
@@ -202,7 +211,13 @@ def paint_forest(e: Easel) -> None:
     horizon = e.h * rng.uniform(0.56, 0.66)
     c = e.canvas
     sky.paint_sky(e, horizon)
-    wash(c, points([(0, 0), (e.w, 0), (e.w, e.h), (0, e.h)]), mix(p.haze, p.lit(p.leaves[0]), 0.35), mix(p.light, p.haze, 0.55), 0.05)
+    wash(
+        c,
+        points([(0, 0), (e.w, 0), (e.w, e.h), (0, e.h)]),
+        mix(p.haze, p.lit(p.leaves[0]), 0.35),
+        mix(p.light, p.haze, 0.55),
+        0.05,
+    )
     gx = e.w * rng.uniform(0.35, 0.65)
     glow(c, gx, horizon * 0.72, e.u * 70, p.light, 0.75)
     firs = plants.tree_sort(e, rng)
@@ -228,7 +243,9 @@ def _trunks(e: Easel, ground: float, depth: float, plane: int, gap: float, sort:
         if abs(x - gap) < e.u * (7 + 6 * plane):
             continue
         if sort in ("fir", "bare") and plane < 4:
-            plants.paint_tree(e, float(x), ground + e.u, e.u * (26 + 17 * plane), max(depth, 0.05), sort, (plane, number))
+            plants.paint_tree(
+                e, float(x), ground + e.u, e.u * (26 + 17 * plane), max(depth, 0.05), sort, (plane, number)
+            )
             continue
         wide = e.u * (1.1 + 1.25 * plane) * rng.uniform(0.7, 1.3)
         outdoors.paint_trunk(e, float(x), ground + e.u * (1 + plane), wide, max(depth, 0.0), rng)
@@ -246,7 +263,11 @@ def paint_space(e: Easel) -> None:
         buildings.paint_spaceship(e, e.w * rng.uniform(0.4, 0.6), e.h * rng.uniform(0.4, 0.55), e.u * 62, 0.0)
         for _ in range(int(rng.integers(0, 4))):
             small = points([(0.0, 0.0), (-1.0, -0.3), (-0.75, 0.0), (-1.0, 0.3)]) * np.float32(e.u * 3)
-            fill(e.canvas, small + points([(rng.uniform(0, e.w), rng.uniform(0.1, 0.7) * e.h)]), mix(e.palette.haze, e.palette.light, 0.4))
+            fill(
+                e.canvas,
+                small + points([(rng.uniform(0, e.w), rng.uniform(0.1, 0.7) * e.h)]),
+                mix(e.palette.haze, e.palette.light, 0.4),
+            )
 
 
 def paint_figures(e: Easel) -> None:
@@ -262,6 +283,8 @@ def paint_figures(e: Easel) -> None:
     if "crowd" in e.scene.people:
         figures.paint_crowd(e, e.w * 0.5, y - e.h * 0.05, tall * 0.72, e.w * 0.28)
     for number, animal in enumerate(e.scene.animals[:3]):
-        figures.paint_animal(e, animal, x + way * e.u * (24 + 15 * number), y - e.u * 3 * (1 - number), tall, way, number)
+        figures.paint_animal(
+            e, animal, x + way * e.u * (24 + 15 * number), y - e.u * 3 * (1 - number), tall, way, number
+        )
     for number, who in enumerate(people):
         figures.paint_person(e, who, x - way * number * e.u * 13, y + number * e.u, tall, way, number)

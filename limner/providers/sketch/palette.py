@@ -65,6 +65,7 @@ class Palettes(BaseModel):
     colours: dict[str, str]
     skins: list[str]
     hairs: list[str]
+    furs: dict[str, str]
 
 
 @lru_cache(maxsize=1)
@@ -129,7 +130,10 @@ def choose_palette(scene: Scene, seed: str) -> Palette:
     accents = [rgb(one) for one in genre.accents]
     first = int(rng.integers(len(accents)))
     warm = float(rng.uniform(-0.02, 0.02))
-    shifted = {name: _hue(rgb(getattr(sky, name)), warm) for name in ("zenith", "middle", "horizon", "light", "ambient", "haze")}
+    shifted = {
+        name: _hue(rgb(getattr(sky, name)), warm)
+        for name in ("zenith", "middle", "horizon", "light", "ambient", "haze")
+    }
     return Palette(
         time=time,
         **_with_words(shifted, scene),

@@ -36,9 +36,9 @@ def tree_sort(e: Easel, rng: np.random.Generator) -> str:
         return "bare"
     if e.scene.season == "winter":
         return ("fir", "bare")[int(rng.integers(2))]
-    sorts = ("round", "round", "fir", "birch", "poplar")
+    sorts = ["round", "round", "fir", "birch", "poplar"]
     if e.scene.has("mountain"):
-        sorts = ("fir", "fir", "round")
+        sorts = ["fir", "fir", "round"]
     return sorts[int(rng.integers(len(sorts)))]
 
 
@@ -62,19 +62,27 @@ def _round(e: Easel, x: float, y: float, height: float, depth: float, rng: np.ra
     cx, cy, rx, ry = x, y - height * 0.64, height * (0.24 if sort == "birch" else 0.36), height * 0.34
     for a in (-0.5, 0.45):
         tip = (x + a * rx * 1.2, cy - ry * 0.1)
-        brush(e.canvas, smooth([(x, y - height * 0.35), (x + a * rx * 0.4, y - height * 0.47), tip], closed=False), bark, height * 0.022, height * 0.008)
+        brush(
+            e.canvas,
+            smooth([(x, y - height * 0.35), (x + a * rx * 0.4, y - height * 0.47), tip], closed=False),
+            bark,
+            height * 0.022,
+            height * 0.008,
+        )
     leaf = e.palette.leaves[int(rng.integers(len(e.palette.leaves)))]
     if sort == "birch":
         leaf = mix(leaf, (205, 205, 90), 0.4)
     crown(e, cx, cy, rx, ry, e.palette.lit(leaf, depth), depth, rng)
 
 
-def crown(e: Easel, cx: float, cy: float, rx: float, ry: float, leaf: Colour, depth: float, rng: np.random.Generator) -> None:
+def crown(
+    e: Easel, cx: float, cy: float, rx: float, ry: float, leaf: Colour, depth: float, rng: np.random.Generator
+) -> None:
     """Paint a mass of leaves, lit from above."""
     dark = mix(scale(leaf, 0.58), e.palette.haze, depth * 0.6)
     for _ in range(7):
-        a, k = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 0.62)
-        fill(e.canvas, blob(cx + np.cos(a) * rx * k, cy + np.sin(a) * ry * k, rx * 0.52, ry * 0.5, rng), dark)
+        way, out = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 0.62)
+        fill(e.canvas, blob(cx + np.cos(way) * rx * out, cy + np.sin(way) * ry * out, rx * 0.52, ry * 0.5, rng), dark)
     near = max(0.25, 1 - depth)
     count = int(np.clip(rx * ry / (e.u * e.u) * 1.5, 24, 320) * near)
     a, k = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.random(count))
@@ -92,23 +100,49 @@ def _fir(e: Easel, x: float, y: float, height: float, depth: float, rng: np.rand
     if e.scene.season == "winter":
         base = mix(base, (70, 95, 100), 0.4)
     colour = e.palette.lit(base, depth)
-    brush(e.canvas, points([(x, y), (x, y - height * 0.3)]), e.palette.lit(e.palette.bark, depth), height * 0.05, height * 0.04)
+    brush(
+        e.canvas,
+        points([(x, y), (x, y - height * 0.3)]),
+        e.palette.lit(e.palette.bark, depth),
+        height * 0.05,
+        height * 0.04,
+    )
     tiers = 7 if height > e.u * 14 else 5
     for k in range(tiers):
         t = k / tiers
         bottom, top = y - height * (0.1 + 0.76 * t), y - height * (0.36 + 0.76 * t)
         half = height * 0.23 * (1 - t) ** 0.85 + height * 0.03
         jag = rng.uniform(-0.02, 0.02, 4) * height
-        tier = [(x, max(top, y - height)), (x + half * 0.45, bottom - height * 0.07 + jag[0]), (x + half, bottom + jag[1]), (x + half * 0.4, bottom - height * 0.015)]
-        tier += [(x, bottom + height * 0.012), (x - half * 0.4, bottom - height * 0.015), (x - half, bottom + jag[2]), (x - half * 0.45, bottom - height * 0.07 + jag[3])]
+        tier = [
+            (x, max(top, y - height)),
+            (x + half * 0.45, bottom - height * 0.07 + jag[0]),
+            (x + half, bottom + jag[1]),
+            (x + half * 0.4, bottom - height * 0.015),
+        ]
+        tier += [
+            (x, bottom + height * 0.012),
+            (x - half * 0.4, bottom - height * 0.015),
+            (x - half, bottom + jag[2]),
+            (x - half * 0.45, bottom - height * 0.07 + jag[3]),
+        ]
         fill(e.canvas, points(tier), scale(colour, 0.72 + 0.4 * t))
         lit = mix(colour, (245, 248, 255), 0.75) if e.scene.season == "winter" else mix(colour, e.palette.light, 0.25)
-        fill(e.canvas, points([tier[0], tier[7], tier[6], (x - half * 0.5, bottom - height * 0.05)]), scale(lit, 0.85 + 0.2 * t))
+        fill(
+            e.canvas,
+            points([tier[0], tier[7], tier[6], (x - half * 0.5, bottom - height * 0.05)]),
+            scale(lit, 0.85 + 0.2 * t),
+        )
 
 
 def _poplar(e: Easel, x: float, y: float, height: float, depth: float, rng: np.random.Generator, _sort: str) -> None:
     colour = e.palette.lit(mix(e.palette.leaves[0], (70, 100, 60), 0.4), depth)
-    brush(e.canvas, points([(x, y), (x, y - height * 0.4)]), e.palette.lit(e.palette.bark, depth), height * 0.035, height * 0.02)
+    brush(
+        e.canvas,
+        points([(x, y), (x, y - height * 0.4)]),
+        e.palette.lit(e.palette.bark, depth),
+        height * 0.035,
+        height * 0.02,
+    )
     crown(e, x, y - height * 0.55, height * 0.11, height * 0.43, colour, depth, rng)
 
 
@@ -122,11 +156,20 @@ def _bare(e: Easel, x: float, y: float, height: float, depth: float, rng: np.ran
         a, b = np.radians(angle), np.radians(angle + bend)
         xm, ym = x0 + np.cos(a) * length * 0.5, y0 + np.sin(a) * length * 0.5
         x1, y1 = xm + np.cos(b) * length * 0.5, ym + np.sin(b) * length * 0.5
-        brush(e.canvas, smooth([(x0, y0), (xm, ym), (x1, y1)], closed=False, steps=4), colour, wide, wide * 0.62)
-        if level < 5:
+        brush(e.canvas, points([(x0, y0), (xm, ym), (x1, y1)]), colour, wide, wide * 0.62)
+        if level < (5 if height > e.u * 26 else 4):
             spread = rng.uniform(18, 40)
             for way in (-1, 1):
-                limbs.append((x1, y1, angle + bend + way * spread * rng.uniform(0.6, 1.2), length * rng.uniform(0.62, 0.82), wide * 0.6, level + 1))
+                limbs.append(
+                    (
+                        x1,
+                        y1,
+                        angle + bend + way * spread * rng.uniform(0.6, 1.2),
+                        length * rng.uniform(0.62, 0.82),
+                        wide * 0.6,
+                        level + 1,
+                    )
+                )
 
 
 def _palm(e: Easel, x: float, y: float, height: float, depth: float, rng: np.random.Generator, _sort: str) -> None:
@@ -166,11 +209,18 @@ def paint_flower(e: Easel, x: float, y: float, size: float, colour: Colour, rng:
     root = (x + rng.uniform(-0.4, 0.4) * size, y + size * rng.uniform(1.6, 2.6))
     brush(e.canvas, smooth([root, (x, y + size), (x, y)], closed=False), scale(stalk, 0.8), size * 0.14, size * 0.08)
     leaf = (x + size * rng.choice([-0.7, 0.7]), y + size * 1.1)
-    brush(e.canvas, smooth([(x, y + size * 1.5), ((x + leaf[0]) / 2, leaf[1]), leaf], closed=False), stalk, size * 0.3, size * 0.03)
+    brush(
+        e.canvas,
+        smooth([(x, y + size * 1.5), ((x + leaf[0]) / 2, leaf[1]), leaf], closed=False),
+        stalk,
+        size * 0.3,
+        size * 0.03,
+    )
     petals = int(rng.integers(5, 8))
-    turn = rng.uniform(0, 6.3)
-    for k in range(petals):
-        a = turn + 2 * np.pi * k / petals
-        petal = ellipse(x + np.cos(a) * size * 0.32, y + np.sin(a) * size * 0.27, size * 0.25, size * 0.22)
-        fills(e.canvas, [petal], scale(colour, 0.82 + 0.3 * (np.sin(a) < 0)))
-    fills(e.canvas, [ellipse(x, y, size * 0.16, size * 0.14)], e.palette.lit((244, 200, 80)))
+    a = rng.uniform(0, 6.3) + 2 * np.pi * np.arange(petals) / petals
+    around = np.stack([x + np.cos(a) * size * 0.32, y + np.sin(a) * size * 0.27], axis=1)
+    # Petals above the heart catch the light.
+    tones = np.clip(np.array(colour) * (0.82 + 0.3 * (np.sin(a) < 0))[:, None], 0, 255)
+    dabs(e.canvas, points(around), np.full(petals, size * 0.24, np.float32), tones)
+    heart = np.array([e.palette.lit((244, 200, 80))])
+    dabs(e.canvas, points([(x, y)]), np.full(1, size * 0.15, np.float32), heart)

@@ -16,20 +16,22 @@ from limner.providers.sketch.canvas import (
     brush,
     ellipse,
     fill,
-    gradient,
     generator,
     glaze,
     glaze_within,
     glow,
+    gradient,
     line,
     mix,
     points,
+    rgb,
     scale,
     smooth,
+    stroke_shape,
     wash,
 )
 from limner.providers.sketch.easel import Easel
-from limner.providers.sketch.palette import named, palettes, rgb
+from limner.providers.sketch.palette import named, palettes
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,11 @@ def face_of(e: Easel) -> Face:
         hair = named(scene.colours["hair"])
     elif "forelock" in scene.traits or "dead" in scene.traits:
         hair = (44, 34, 34)
-    iris = named(scene.colours["eyes"]) if "eyes" in scene.colours else ((74, 96, 120), (92, 66, 44), (84, 110, 80), (60, 48, 44))[int(rng.integers(4))]
+    iris = (
+        named(scene.colours["eyes"])
+        if "eyes" in scene.colours
+        else ((74, 96, 120), (92, 66, 44), (84, 110, 80), (60, 48, 44))[int(rng.integers(4))]
+    )
     if "dead" in scene.traits:
         skin = mix(skin, (222, 226, 220), 0.72)
     return Face(
@@ -150,7 +156,14 @@ def paint_setting(e: Easel, pose: Pose) -> None:
         _out_of_focus(e)
     else:
         _ground(e, pose)
-    glow(e.canvas, pose.x - pose.turn * pose.r, pose.y - pose.r * 0.2, pose.r * 3.1, mix(e.palette.light, e.palette.horizon, 0.3), 0.42)
+    glow(
+        e.canvas,
+        pose.x - pose.turn * pose.r,
+        pose.y - pose.r * 0.2,
+        pose.r * 3.1,
+        mix(e.palette.light, e.palette.horizon, 0.3),
+        0.42,
+    )
 
 
 def _out_of_focus(e: Easel) -> None:
@@ -164,25 +177,38 @@ def _ground(e: Easel, pose: Pose) -> None:
     rng = e.rng("portrait ground")
     p = e.palette
     tone = mix(p.lit(p.accent(2)), p.middle, 0.5)
-    e.canvas.pixels[:] = gradient((0, 0, e.w, e.h), (0, e.h), mix(p.zenith, tone, 0.4), mix(p.horizon, tone, 0.35), 0.07, 0, rng)
+    e.canvas.pixels[:] = gradient(
+        (0, 0, e.w, e.h), (0, e.h), mix(p.zenith, tone, 0.4), mix(p.horizon, tone, 0.35), 0.07, 0, rng
+    )
     for _ in range(90):
         x, y = rng.uniform(0, e.w), rng.uniform(0, e.h)
         a, long = rng.uniform(-0.5, 0.9), e.u * rng.uniform(8, 22)
-        path = smooth([(x, y), (x + np.cos(a) * long * 0.5, y + np.sin(a) * long * 0.6), (x + np.cos(a) * long, y + np.sin(a) * long)], closed=False, steps=4)
+        path = smooth(
+            [
+                (x, y),
+                (x + np.cos(a) * long * 0.5, y + np.sin(a) * long * 0.6),
+                (x + np.cos(a) * long, y + np.sin(a) * long),
+            ],
+            closed=False,
+            steps=4,
+        )
         shade = mix(tone, (p.zenith, p.horizon, p.light)[int(rng.integers(3))], 0.35)
         brush_alpha(e, path, shade, e.u * rng.uniform(2, 5), 0.16)
     disc = ellipse(pose.x, pose.y, pose.r * 1.72, pose.r * 1.72)
     glaze(e.canvas, disc, mix(p.horizon, p.light, 0.55), 0.5, e.u * 0.5)
-    brush(e.canvas, ellipse(pose.x, pose.y, pose.r * 1.8, pose.r * 1.8), mix(tone, p.of("gold"), 0.6), e.u * 0.35, e.u * 0.35)
+    brush(
+        e.canvas,
+        ellipse(pose.x, pose.y, pose.r * 1.8, pose.r * 1.8),
+        mix(tone, p.of("gold"), 0.6),
+        e.u * 0.35,
+        e.u * 0.35,
+    )
     _sprigs(e, pose, rng)
 
 
 def brush_alpha(e: Easel, path: Points, colour: Colour, wide: float, alpha: float) -> None:
     """Draw a translucent stroke."""
-    along = np.gradient(path, axis=0)
-    length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)
-    across = np.stack([-along[:, 1] / length, along[:, 0] / length], axis=1) * wide / 2
-    glaze(e.canvas, points(np.vstack([path + across, (path - across)[::-1]])), colour, alpha)
+    glaze(e.canvas, stroke_shape(path, wide, wide), colour, alpha)
 
 
 def _sprigs(e: Easel, pose: Pose, rng: np.random.Generator) -> None:
@@ -262,7 +288,15 @@ def _eye(e: Easel, pose: Pose, face: Face, side: int, skin: Colour, warm: Colour
     wide, tall = face.eye * pose.r * 1.12 * far, face.eye * pose.r * (0.98 if "afraid" in traits else 0.78)
     if face.is_old:
         tall *= 0.8
-    lid = smooth([(x - wide, y + tall * 0.15), (x - wide * 0.3, y - tall * 0.85), (x + wide * 0.5, y - tall * 0.8), (x + wide, y + tall * 0.1)], closed=False)
+    lid = smooth(
+        [
+            (x - wide, y + tall * 0.15),
+            (x - wide * 0.3, y - tall * 0.85),
+            (x + wide * 0.5, y - tall * 0.8),
+            (x + wide, y + tall * 0.1),
+        ],
+        closed=False,
+    )
     if "dead" in traits:
         closed = smooth([(x - wide, y), (x, y + tall * 0.55), (x + wide, y)], closed=False)
         glaze(e.canvas, ellipse(x, y, wide * 1.2, tall * 1.1), mix(skin, (110, 90, 120), 0.5), 0.4, wide * 0.3)
@@ -270,7 +304,20 @@ def _eye(e: Easel, pose: Pose, face: Face, side: int, skin: Colour, warm: Colour
         _brow(e, pose, face, side, x, y, wide, ink)
         return
     glaze(e.canvas, ellipse(x, y - tall * 0.3, wide * 1.25, tall * 1.3), mix(warm, skin, 0.4), 0.5, wide * 0.3)
-    white = np.vstack([lid, smooth([(x + wide, y + tall * 0.1), (x + wide * 0.3, y + tall * 0.75), (x - wide * 0.4, y + tall * 0.75), (x - wide, y + tall * 0.15)], closed=False)])
+    white = np.vstack(
+        [
+            lid,
+            smooth(
+                [
+                    (x + wide, y + tall * 0.1),
+                    (x + wide * 0.3, y + tall * 0.75),
+                    (x - wide * 0.4, y + tall * 0.75),
+                    (x - wide, y + tall * 0.15),
+                ],
+                closed=False,
+            ),
+        ]
+    )
     fill(e.canvas, white, mix((250, 246, 240), skin, 0.22))
     look = pose.turn * wide * 0.24
     iris = ellipse(x + look, y - tall * 0.05, tall * 0.8, tall * 0.84)
@@ -281,7 +328,13 @@ def _eye(e: Easel, pose: Pose, face: Face, side: int, skin: Colour, warm: Colour
     brush(e.canvas, lid, ink, pose.r * 0.03, pose.r * (0.05 if face.is_female else 0.036))
     if face.is_female and not face.is_old:
         outer = x + side * wide
-        brush(e.canvas, points([(outer - side * wide * 0.2, y - tall * 0.3), (outer + side * wide * 0.28, y - tall * 0.55)]), ink, pose.r * 0.04, pose.r * 0.01)
+        brush(
+            e.canvas,
+            points([(outer - side * wide * 0.2, y - tall * 0.3), (outer + side * wide * 0.28, y - tall * 0.55)]),
+            ink,
+            pose.r * 0.04,
+            pose.r * 0.01,
+        )
     _brow(e, pose, face, side, x, y, wide, ink)
 
 
@@ -296,7 +349,11 @@ def _brow(e: Easel, pose: Pose, face: Face, side: int, x: float, y: float, wide:
     elif "afraid" in traits:
         inner = outer = -0.07
     up = y - face.brow * pose.r
-    path = [(x - side * wide * 1.15, up + inner * pose.r), (x, up - pose.r * 0.05), (x + side * wide * 1.3, up + (0.04 + outer) * pose.r)]
+    path = [
+        (x - side * wide * 1.15, up + inner * pose.r),
+        (x, up - pose.r * 0.05),
+        (x + side * wide * 1.3, up + (0.04 + outer) * pose.r),
+    ]
     thick = pose.r * (0.045 if face.is_female or face.is_child else 0.085)
     colour = mix(face.hair, ink, 0.35) if not face.is_old else mix(face.hair, (150, 140, 136), 0.4)
     brush(e.canvas, smooth(path, closed=False), colour, thick, thick * 0.35)
@@ -309,18 +366,39 @@ def _nose(e: Easel, pose: Pose, face: Face, skin: Colour, warm: Colour) -> None:
     reach = pose.r * 0.085 * (0.6 + face.nose)
     line_ = mix(scale(skin, 0.55), warm, 0.35)
     if not face.is_child:
-        side = smooth([(x - way * reach * 0.1, top), (x + way * reach * 0.55, tip - reach * 1.5), (x + way * reach * 1.05, tip)], closed=False)
-        glaze(e.canvas, np.vstack([side, points([(x - way * reach * 0.9, tip)])]), scale(skin, 0.8), 0.32, pose.r * 0.03)
-    under = smooth([(x + way * reach * 1.0, tip - reach * 0.4), (x + way * reach * 0.7, tip + reach * 0.15), (x - way * reach * 0.1, tip + reach * 0.3), (x - way * reach * 0.75, tip)], closed=False)
+        side = smooth(
+            [(x - way * reach * 0.1, top), (x + way * reach * 0.55, tip - reach * 1.5), (x + way * reach * 1.05, tip)],
+            closed=False,
+        )
+        glaze(
+            e.canvas, np.vstack([side, points([(x - way * reach * 0.9, tip)])]), scale(skin, 0.8), 0.32, pose.r * 0.03
+        )
+    under = smooth(
+        [
+            (x + way * reach * 1.0, tip - reach * 0.4),
+            (x + way * reach * 0.7, tip + reach * 0.15),
+            (x - way * reach * 0.1, tip + reach * 0.3),
+            (x - way * reach * 0.75, tip),
+        ],
+        closed=False,
+    )
     brush(e.canvas, under, line_, pose.r * 0.028, pose.r * 0.018)
-    glaze(e.canvas, ellipse(x + way * reach * 0.3, tip - reach * 0.5, reach * 0.5, reach * 0.4), (255, 244, 232), 0.4, reach * 0.25)
+    glaze(
+        e.canvas,
+        ellipse(x + way * reach * 0.3, tip - reach * 0.5, reach * 0.5, reach * 0.4),
+        (255, 244, 232),
+        0.4,
+        reach * 0.25,
+    )
 
 
 def _mouth(e: Easel, pose: Pose, face: Face, warm: Colour) -> None:
     traits = e.scene.traits
     x, y = pose.at(pose.turn * 0.13, 0.6 if not face.is_child else 0.57)
     half = face.mouth * pose.r * (1.15 if "smile" in traits else 0.9)
-    curve = 0.1 if "smile" in traits else -0.06 if {"sad", "angry"} & set(traits) else 0.0 if "dead" in traits else 0.035
+    curve = (
+        0.1 if "smile" in traits else -0.06 if {"sad", "angry"} & set(traits) else 0.0 if "dead" in traits else 0.035
+    )
     lip = mix(warm, (160, 44, 56), 0.42 if face.is_female else 0.12)
     if "dead" in traits:
         lip = mix(lip, (150, 130, 150), 0.5)
@@ -328,9 +406,25 @@ def _mouth(e: Easel, pose: Pose, face: Face, warm: Colour) -> None:
     if "afraid" in traits:
         fill(e.canvas, ellipse(x, y + pose.r * 0.02, half * 0.36, pose.r * 0.075), scale(lip, 0.5))
         return
-    upper = smooth([(x - half, y), (x - half * 0.3, low - pose.r * 0.035), (x, low - pose.r * 0.02), (x + half * 0.3, low - pose.r * 0.035), (x + half, y)], closed=False)
+    upper = smooth(
+        [
+            (x - half, y),
+            (x - half * 0.3, low - pose.r * 0.035),
+            (x, low - pose.r * 0.02),
+            (x + half * 0.3, low - pose.r * 0.035),
+            (x + half, y),
+        ],
+        closed=False,
+    )
     centre = smooth([(x - half, y), (x, low + pose.r * 0.015), (x + half, y)], closed=False)
-    lower = smooth([(x + half * 0.75, y + curve * pose.r * 0.5), (x, low + pose.r * 0.085), (x - half * 0.75, y + curve * pose.r * 0.5)], closed=False)
+    lower = smooth(
+        [
+            (x + half * 0.75, y + curve * pose.r * 0.5),
+            (x, low + pose.r * 0.085),
+            (x - half * 0.75, y + curve * pose.r * 0.5),
+        ],
+        closed=False,
+    )
     glaze(e.canvas, np.vstack([upper, lower]), lip, 0.75 if face.is_female else 0.45, pose.r * 0.01)
     line_ = scale(lip, 0.5)
     steps = len(centre) // 2
@@ -344,20 +438,62 @@ def _marks(e: Easel, pose: Pose, face: Face, skin: Colour, shape: Points) -> Non
     crease = scale(skin, 0.72)
     if face.is_old:
         for side in (-1, 1):
-            brush(e.canvas, smooth([pose.at(side * 0.24 + pose.turn * 0.12, 0.38), pose.at(side * 0.38 + pose.turn * 0.1, 0.5), pose.at(side * 0.38 + pose.turn * 0.1, 0.66)], closed=False), crease, pose.r * 0.022, pose.r * 0.01)
+            brush(
+                e.canvas,
+                smooth(
+                    [
+                        pose.at(side * 0.24 + pose.turn * 0.12, 0.38),
+                        pose.at(side * 0.38 + pose.turn * 0.1, 0.5),
+                        pose.at(side * 0.38 + pose.turn * 0.1, 0.66),
+                    ],
+                    closed=False,
+                ),
+                crease,
+                pose.r * 0.022,
+                pose.r * 0.01,
+            )
             for k in (0.0, 0.07):
                 x, y = pose.at(side * (face.eye_gap + 0.19) + pose.turn * 0.1, 0.1 + k)
-                brush(e.canvas, points([(x, y), (x + side * pose.r * 0.1, y - pose.r * 0.03 + k * pose.r)]), crease, pose.r * 0.016, pose.r * 0.006)
+                brush(
+                    e.canvas,
+                    points([(x, y), (x + side * pose.r * 0.1, y - pose.r * 0.03 + k * pose.r)]),
+                    crease,
+                    pose.r * 0.016,
+                    pose.r * 0.006,
+                )
         for k in (-0.36, -0.45):
-            brush(e.canvas, smooth([pose.at(-0.3, k), pose.at(0.05, k - 0.03), pose.at(0.34, k)], closed=False), crease, pose.r * 0.008, pose.r * 0.016)
+            brush(
+                e.canvas,
+                smooth([pose.at(-0.3, k), pose.at(0.05, k - 0.03), pose.at(0.34, k)], closed=False),
+                crease,
+                pose.r * 0.008,
+                pose.r * 0.016,
+            )
     if "freckles" in traits:
         rng = generator("freckles", e.scene.name)
         for a, b in zip(rng.normal(0, 0.3, 26), rng.normal(0.34, 0.07, 26), strict=True):
-            glaze_within(e.canvas, ellipse(*pose.at(a + pose.turn * 0.12, b), pose.r * 0.016, pose.r * 0.014), shape, scale(skin, 0.62), 0.7)
+            glaze_within(
+                e.canvas,
+                ellipse(*pose.at(a + pose.turn * 0.12, b), pose.r * 0.016, pose.r * 0.014),
+                shape,
+                scale(skin, 0.62),
+                0.7,
+            )
     if "scar" in traits:
-        brush(e.canvas, smooth([pose.at(0.3, -0.2), pose.at(0.42, 0.2), pose.at(0.38, 0.5)], closed=False), mix(skin, (180, 80, 80), 0.5), pose.r * 0.02, pose.r * 0.03)
+        brush(
+            e.canvas,
+            smooth([pose.at(0.3, -0.2), pose.at(0.42, 0.2), pose.at(0.38, 0.5)], closed=False),
+            mix(skin, (180, 80, 80), 0.5),
+            pose.r * 0.02,
+            pose.r * 0.03,
+        )
     if "glasses" in traits:
         for side in (-1, 1):
             x, y = pose.at(side * face.eye_gap + pose.turn * 0.13, 0.12)
             line(e.canvas, ellipse(x, y, pose.r * 0.24, pose.r * 0.22), (54, 44, 40), max(1.0, pose.r * 0.025))
-        line(e.canvas, points([pose.at(-0.12 + pose.turn * 0.13, 0.09), pose.at(0.12 + pose.turn * 0.13, 0.09)]), (54, 44, 40), max(1.0, pose.r * 0.025))
+        line(
+            e.canvas,
+            points([pose.at(-0.12 + pose.turn * 0.13, 0.09), pose.at(0.12 + pose.turn * 0.13, 0.09)]),
+            (54, 44, 40),
+            max(1.0, pose.r * 0.025),
+        )

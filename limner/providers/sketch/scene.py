@@ -18,11 +18,63 @@ Kind = Literal["landscape", "portrait", "atmosphere", "object", "interior"]
 Rows = dict[str, list[str]]
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_SENTENCE_END = ".!?;:\"“”"
+_SENTENCE_END = '.!?;:"“”'
 # Capitalised words that open sentences and name nobody.
 _NOT_NAMES = frozenset(
-    "the a an and but in on at of it he she they we i you his her its their this that there then when while as for from "
-    "with so suddenly once down up oh mr mrs miss sir lady lord old young little long low portrait close wide one two".split()
+    [
+        "the",
+        "a",
+        "an",
+        "and",
+        "but",
+        "in",
+        "on",
+        "at",
+        "of",
+        "it",
+        "he",
+        "she",
+        "they",
+        "we",
+        "i",
+        "you",
+        "his",
+        "her",
+        "its",
+        "their",
+        "this",
+        "that",
+        "there",
+        "then",
+        "when",
+        "while",
+        "as",
+        "for",
+        "from",
+        "with",
+        "so",
+        "suddenly",
+        "once",
+        "down",
+        "up",
+        "oh",
+        "mr",
+        "mrs",
+        "miss",
+        "sir",
+        "lady",
+        "lord",
+        "old",
+        "young",
+        "little",
+        "long",
+        "low",
+        "portrait",
+        "close",
+        "wide",
+        "one",
+        "two",
+    ]
 )
 _OUTLOOK = ("garden", "field", "forest", "sea", "mountain", "lake", "flower")
 
@@ -45,6 +97,7 @@ class Vocabulary(BaseModel):
     moods: Rows
     colours: Rows
     coloured: Rows
+    idioms: list[str]
     without: list[str]
 
 
@@ -82,6 +135,7 @@ class Scene:
     palette_words: tuple[str, ...] = ()
     name: str = ""
     who: str = ""
+    indoors: bool = False
 
     def has(self, *words: str) -> bool:
         """Say whether any of `words` is among what is seen, the weather or the mood."""
@@ -123,7 +177,7 @@ def _phrases() -> dict[str, list[tuple[str, str]]]:
             for meaning, phrases in meanings.items():
                 for phrase in phrases:
                     table.setdefault(phrase, []).append((row, meaning))
-    return table
+    return table | {phrase: [] for phrase in vocabulary().idioms}
 
 
 def read_scene(prompt: str, negative_prompt: str = "") -> Scene:
@@ -151,9 +205,7 @@ def split(prompt: str) -> tuple[str, str]:
 @lru_cache(maxsize=1)
 def _style_phrases() -> frozenset[str]:
     rows = styles()
-    return frozenset(
-        [one for row in (*rows.kinds.values(), *rows.genres.values()) for one in row] + rows.plain
-    )
+    return frozenset([one for row in (*rows.kinds.values(), *rows.genres.values()) for one in row] + rows.plain)
 
 
 def _plain(words: str) -> str:
@@ -181,6 +233,8 @@ def _match(words: tuple[str, ...], simple: tuple[str, ...], at: int) -> tuple[in
         for forms in (words, simple):
             whole = " ".join(forms[at : at + length])
             if len(forms[at : at + length]) == length and whole in phrases:
+                if not phrases[whole]:
+                    return length, []
                 inner = [one for word in simple[at : at + length] for one in phrases.get(word, []) if one[0] in _KEPT]
                 return length, phrases[whole] + inner
     return 1, phrases.get(words[at]) or phrases.get(simple[at]) or _pieces(words[at])
@@ -225,14 +279,26 @@ def _scene(spoken: Spoken, tail: str, description: str) -> Scene:
         rooms=spoken.of("rooms"),
         furnishings=spoken.of("furnishings"),
         things=spoken.of("things"),
-        people=spoken.of("people"),
+        people=_people(spoken),
         animals=spoken.of("animals"),
         traits=spoken.of("traits"),
         colours=_bound_colours(spoken),
         palette_words=spoken.of("colours"),
         name=first_name(description),
         who=_who(spoken, description),
+        indoors=is_indoors(spoken),
     )
+
+
+_PRONOUNS = frozenset(("he", "his", "him", "she", "her"))
+
+
+def _people(spoken: Spoken) -> tuple[str, ...]:
+    """Return the people named; where no noun names one, a pronoun does."""
+    heard = [(spoken.words[at], meaning) for at, row, meaning in spoken.found if row == "people"]
+    nouns = [meaning for word, meaning in heard if word not in _PRONOUNS]
+    animals = spoken.of("animals")
+    return tuple(dict.fromkeys(nouns or ([] if animals else [meaning for _, meaning in heard][:1])))
 
 
 def _kind_asked(tail: str) -> str:
@@ -252,20 +318,12 @@ def _genre(tail: str) -> str:
 
 
 def _kind(spoken: Spoken, asked: str) -> Kind:
-    if asked == "portrait":
-        return "portrait"
-    if asked == "object":
-        return "object"
-    if asked == "atmosphere":
-        return "atmosphere"
+    """Return the kind that the style words ask for; where they ask for none, what the description is about."""
+    plain: dict[str, Kind] = {"portrait": "portrait", "object": "object", "atmosphere": "atmosphere"}
     if not asked and not spoken.of("places") and not spoken.of("rooms"):
-        if spoken.of("people") or spoken.of("animals"):
-            return "portrait"
-        if spoken.of("things"):
-            return "object"
-        if spoken.of("weathers"):
-            return "atmosphere"
-    return "interior" if is_indoors(spoken) else "landscape"
+        subjects = {"people": "portrait", "animals": "portrait", "things": "object", "weathers": "atmosphere"}
+        asked = next((kind for row, kind in subjects.items() if spoken.of(row)), "")
+    return plain.get(asked) or ("interior" if is_indoors(spoken) else "landscape")
 
 
 def is_indoors(spoken: Spoken) -> bool:
@@ -273,8 +331,12 @@ def is_indoors(spoken: Spoken) -> bool:
     rooms, furnishings, places = spoken.of("rooms"), spoken.of("furnishings"), spoken.of("places")
     first = {row: min((at for at, one, _ in spoken.found if one == row), default=10_000) for row in ("rooms", "places")}
     indoors = 2.0 * len(rooms) + 0.6 * len(furnishings) + (0.5 if first["rooms"] < first["places"] else 0)
-    outdoors = 1.2 * len([place for place in places if place not in ("moon", "sun", "stars", "clouds", "lantern", "church")])
+    outdoors = 1.2 * len([one for one in places if one not in _NEUTRAL])
     return indoors > outdoors and bool(rooms or len(furnishings) > 1)
+
+
+# Places that are as well seen from indoors.
+_NEUTRAL = ("moon", "sun", "stars", "clouds", "lantern", "church", "garden", "flower", "fountain")
 
 
 def _time(spoken: Spoken) -> str:
@@ -299,9 +361,10 @@ def _bound_colours(spoken: Spoken) -> dict[str, str]:
 
 def _who(spoken: Spoken, description: str) -> str:
     """Return who a portrait shows: the first animal or person named; a pronoun only where no noun is."""
-    pronouns = frozenset(("he", "his", "him", "she", "her"))
-    heard = [(at, row, meaning) for at, row, meaning in spoken.found if row in ("people", "animals") and meaning != "crowd"]
-    named = [one for one in heard if spoken.words[one[0]] not in pronouns]
+    heard = [
+        (at, row, meaning) for at, row, meaning in spoken.found if row in ("people", "animals") and meaning != "crowd"
+    ]
+    named = [one for one in heard if spoken.words[one[0]] not in _PRONOUNS]
     chosen = min(named or heard, default=(0, "", ""))
     return chosen[2] or ("man" if description.strip() else "")
 

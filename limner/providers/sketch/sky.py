@@ -112,7 +112,13 @@ def paint_clouds(e: Easel, horizon: float) -> None:
     cover = 0.62 if heavy else (0.45 if e.scene.has("clouds") else rng.uniform(0.12, 0.36))
     thin = noise((rows, e.w), e.u * 26, rng, 5, stretch=rng.uniform(2.2, 4.5))
     thick = np.clip((thin - (1 - cover) * 0.8) * 4.0, 0, 1)
-    bright = mix(p.horizon, p.light, 0.5) if not heavy else mix(p.haze, p.zenith, 0.45)
+    bright = (
+        mix(p.haze, p.zenith, 0.45)
+        if heavy
+        else mix(p.haze, p.horizon, 0.6)
+        if p.is_dark
+        else mix(p.horizon, p.light, 0.5)
+    )
     veil(e.canvas, thick.astype(np.float32) * np.float32(0.75), bright)
     under = np.roll(thick, -int(e.u * 2.2), axis=0) * (1 - thick) * 0.5
     veil(e.canvas, under.astype(np.float32), mix(p.middle, p.zenith, 0.6))
@@ -154,7 +160,12 @@ def paint_planet(e: Easel, horizon: float) -> None:
         if number == 0 and rng.random() < 0.7:
             ring = ellipse(x, y, r * 1.75, r * 0.4, -15, 195)
             brush(e.canvas, ring, mix(colour, e.palette.light, 0.6), r * 0.09, r * 0.09)
-            line(e.canvas, ellipse(x, y + r * 0.02, r * 1.95, r * 0.47, -12, 192), mix(colour, e.palette.light, 0.4), e.u * 0.2)
+            line(
+                e.canvas,
+                ellipse(x, y + r * 0.02, r * 1.95, r * 0.47, -12, 192),
+                mix(colour, e.palette.light, 0.4),
+                e.u * 0.2,
+            )
 
 
 def paint_rainbow(e: Easel, horizon: float) -> None:

@@ -6,6 +6,8 @@ from limner.providers.sketch import buildings, outdoors, sky
 from limner.providers.sketch.canvas import (
     Colour,
     Points,
+    blend,
+    cover,
     fill,
     fills,
     glaze,
@@ -57,15 +59,28 @@ def _quad(e: Easel, vx: float, vy: float, side: int, near0: float, near1: float,
 
 def _roadway(e: Easel, vx: float, vy: float) -> None:
     stone = e.palette.lit((104, 102, 106))
-    wash(e.canvas, points([(0, vy), (e.w, vy), (e.w, e.h), (0, e.h)]), mix(stone, e.palette.haze, 0.5), scale(stone, 0.75), 0.1)
+    wash(
+        e.canvas,
+        points([(0, vy), (e.w, vy), (e.w, e.h), (0, e.h)]),
+        mix(stone, e.palette.haze, 0.5),
+        scale(stone, 0.75),
+        0.1,
+    )
     rng = e.rng("cobbles")
     for near in np.linspace(0.12, 1, 22) ** 1.5:
         for k in np.linspace(-0.5, 0.5, 15):
             x, y = _at(e, vx, vy, 1, float(k) + rng.uniform(-0.02, 0.02), float(near))
             size = e.u * 2.6 * near
-            glaze(e.canvas, points([(x - size, y), (x, y - size * 0.3), (x + size, y), (x, y + size * 0.3)]), scale(stone, float(rng.uniform(0.5, 1.3))), 0.35)
+            glaze(
+                e.canvas,
+                points([(x - size, y), (x, y - size * 0.3), (x + size, y), (x, y + size * 0.3)]),
+                scale(stone, float(rng.uniform(0.5, 1.3))),
+                0.35,
+            )
     for side in (-1, 1):
-        pavement = [_at(e, vx, vy, side, out, near) for out, near in ((0.56, 0.03), (0.8, 0.03), (0.8, 1.0), (0.56, 1.0))]
+        pavement = [
+            _at(e, vx, vy, side, out, near) for out, near in ((0.56, 0.03), (0.8, 0.03), (0.8, 1.0), (0.56, 1.0))
+        ]
         wash(e.canvas, points(pavement), mix(stone, e.palette.haze, 0.4), scale(stone, 1.05), 0.08)
         edge = points([pavement[0], pavement[3]])
         line(e.canvas, edge, scale(stone, 0.55), e.u * 0.3)
@@ -87,7 +102,9 @@ def _fronts(e: Easel, vx: float, vy: float, side: int, modern: bool) -> None:
         _windows(e, vx, vy, side, (near0, near1), high, wall, rng)
 
 
-def _roof(e: Easel, vx: float, vy: float, side: int, near0: float, near1: float, high: float, number: int, haze: float) -> None:
+def _roof(
+    e: Easel, vx: float, vy: float, side: int, near0: float, near1: float, high: float, number: int, haze: float
+) -> None:
     shape = _quad(e, vx, vy, side, near0, near1, high - 0.02, high + 0.17)
     shape[1, 0] += side * e.u * 5 * near0
     shape[2, 0] += side * e.u * 5 * near1
@@ -95,7 +112,16 @@ def _roof(e: Easel, vx: float, vy: float, side: int, near0: float, near1: float,
     wash(e.canvas, shape, scale(tile, 1.1), scale(tile, 0.8), 0.14)
 
 
-def _windows(e: Easel, vx: float, vy: float, side: int, span: tuple[float, float], high: float, wall: Colour, rng: np.random.Generator) -> None:
+def _windows(
+    e: Easel,
+    vx: float,
+    vy: float,
+    side: int,
+    span: tuple[float, float],
+    high: float,
+    wall: Colour,
+    rng: np.random.Generator,
+) -> None:
     """Set rows of windows and, below, doors and lit shops."""
     floors = max(2, int(high / 0.24))
     for floor in range(floors):
@@ -105,7 +131,11 @@ def _windows(e: Easel, vx: float, vy: float, side: int, span: tuple[float, float
             b = span[0] + (span[1] - span[0]) * (k + 0.16)
             lit = e.palette.is_dark and rng.random() < (0.6 if floor == 0 else 0.32)
             pane = _quad(e, vx, vy, side, a, b, low, low + 0.13)
-            colour = mix((255, 204, 112), (255, 160, 80), float(rng.random())) if lit else mix(scale(wall, 0.42), e.palette.middle, 0.2)
+            colour = (
+                mix((255, 204, 112), (255, 160, 80), float(rng.random()))
+                if lit
+                else mix(scale(wall, 0.42), e.palette.middle, 0.2)
+            )
             fills(e.canvas, [pane], colour)
             if lit and span[1] > 0.3:
                 middle = pane.mean(axis=0)
@@ -119,9 +149,14 @@ def _shine(e: Easel, vx: float, vy: float) -> None:
     wet = e.scene.has("rain", "storm") or e.scene.genre == "detective"
     strength = 0.55 if wet else 0.1
     top = int(vy + e.u * 1.5)
-    road = points([_at(e, vx, vy, -1, 0.56, 0.02), _at(e, vx, vy, 1, 0.56, 0.02), _at(e, vx, vy, 1, 0.56, 1.0), _at(e, vx, vy, -1, 0.56, 1.0)])
-    from limner.providers.sketch.canvas import blend, cover
-
+    road = points(
+        [
+            _at(e, vx, vy, -1, 0.56, 0.02),
+            _at(e, vx, vy, 1, 0.56, 0.02),
+            _at(e, vx, vy, 1, 0.56, 1.0),
+            _at(e, vx, vy, -1, 0.56, 1.0),
+        ]
+    )
     box = (0, top, e.w, e.h)
     mask = np.asarray(cover(road, box) * strength, np.uint8)
     blend(e.canvas.pixels[top:], mirror(e, top, e.h), mask)

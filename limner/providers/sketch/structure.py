@@ -11,7 +11,7 @@ from limner.providers.sketch.easel import Easel
 
 
 def paint_structure(e: Easel, references: list[Bytes], controls: list[Bytes]) -> None:
-    """Lay the first reference's light and dark faintly under, and every control map's edges clearly over the picture."""
+    """Lay the first reference's light and dark over the picture faintly, and every control map's edges clearly."""
     for reference in references[:1]:
         _layout(e, reference)
     for control in controls:

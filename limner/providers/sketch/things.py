@@ -18,9 +18,11 @@ from limner.providers.sketch.canvas import (
     glaze,
     glow,
     gradient,
+    grown,
     line,
     mirrored,
     mix,
+    moved,
     points,
     rectangle,
     scale,
@@ -31,6 +33,8 @@ from limner.providers.sketch.canvas import (
 )
 from limner.providers.sketch.easel import Easel
 from limner.providers.sketch.palette import named
+from limner.providers.sketch.plants import paint_flower
+from limner.providers.sketch.weather import paint_fireflies
 
 Side = list[tuple[float, float]]
 
@@ -55,30 +59,60 @@ def paint_turned(e: Easel, shape: Points, colour: Colour, shine: float = 0.5) ->
     x1, y1 = shape.max(axis=0)
     middle = np.array([(x0 + x1) / 2, (y0 + y1) / 2], np.float32)
     wide = float(x1 - x0)
-    light = ((shape - middle) * np.array([0.12, 0.72], np.float32) + middle - np.array([wide * 0.24, 0], np.float32)).astype(np.float32)
+    light = (
+        (shape - middle) * np.array([0.12, 0.72], np.float32) + middle - np.array([wide * 0.24, 0], np.float32)
+    ).astype(np.float32)
     glaze(e.canvas, light, mix(colour, (255, 255, 250), 0.85), 0.62 * shine, wide * 0.022)
-    rim = ((shape - middle) * np.array([0.05, 0.6], np.float32) + middle + np.array([wide * 0.36, 0], np.float32)).astype(np.float32)
+    rim = (
+        (shape - middle) * np.array([0.05, 0.6], np.float32) + middle + np.array([wide * 0.36, 0], np.float32)
+    ).astype(np.float32)
     glaze(e.canvas, rim, mix(colour, e.palette.light, 0.7), 0.35 * shine, wide * 0.015)
 
 
 def paint_bottle(e: Easel, x: float, y: float, size: float) -> None:
     """A glass bottle, half full, with a cork and a blank tag."""
     glass = colour_of(e, (96, 156, 140))
-    side: Side = [(0.0, 0.0), (0.2, 0.0), (0.23, 0.06), (0.23, 0.45), (0.19, 0.58), (0.08, 0.68), (0.07, 0.86), (0.1, 0.88), (0.1, 0.92), (0.0, 0.92)]
+    side: Side = [
+        (0.0, 0.0),
+        (0.2, 0.0),
+        (0.23, 0.06),
+        (0.23, 0.45),
+        (0.19, 0.58),
+        (0.08, 0.68),
+        (0.07, 0.86),
+        (0.1, 0.88),
+        (0.1, 0.92),
+        (0.0, 0.92),
+    ]
     shape = turned_shape(x, y, size, side)
-    fill(e.canvas, turned_shape(x, y - size * 0.9, size, [(0.0, 0.0), (0.062, 0.0), (0.072, 0.1), (0.0, 0.1)]), e.palette.lit((186, 140, 92)))
+    fill(
+        e.canvas,
+        turned_shape(x, y - size * 0.9, size, [(0.0, 0.0), (0.062, 0.0), (0.072, 0.1), (0.0, 0.1)]),
+        e.palette.lit((186, 140, 92)),
+    )
     paint_turned(e, shape, glass, 1.0)
     drink = e.palette.lit(e.palette.accent(1))
     body = turned_shape(x, y - size * 0.02, size, [(0.0, 0.0), (0.18, 0.0), (0.205, 0.05), (0.205, 0.34), (0.0, 0.34)])
     glaze(e.canvas, body, drink, 0.62)
     glaze(e.canvas, ellipse(x, y - size * 0.36, size * 0.205, size * 0.03), mix(drink, (255, 255, 255), 0.5), 0.7)
-    tag = turned(rectangle(x + size * 0.06, y - size * 0.62, x + size * 0.36, y - size * 0.4), x + size * 0.08, y - size * 0.68, 18)
+    tag = turned(
+        rectangle(x + size * 0.06, y - size * 0.62, x + size * 0.36, y - size * 0.4),
+        x + size * 0.08,
+        y - size * 0.68,
+        18,
+    )
     line(e.canvas, points([(x + size * 0.06, y - size * 0.72), tag[0]]), e.palette.ink, e.u * 0.2)
     wash(e.canvas, tag, e.palette.of("cream"), scale(e.palette.of("cream"), 0.85), 0.05)
     for k in (0.35, 0.6):
         a, b = tag[0] * (1 - k) + tag[3] * k, tag[1] * (1 - k) + tag[2] * k
         line(e.canvas, points([a * 0.85 + b * 0.15, a * 0.2 + b * 0.8]), scale(e.palette.of("cream"), 0.62), e.u * 0.2)
-    glaze(e.canvas, ellipse(x - size * 0.12, y - size * 0.3, size * 0.025, size * 0.16), (255, 255, 255), 0.7, size * 0.008)
+    glaze(
+        e.canvas,
+        ellipse(x - size * 0.12, y - size * 0.3, size * 0.025, size * 0.16),
+        (255, 255, 255),
+        0.7,
+        size * 0.008,
+    )
 
 
 def paint_key(e: Easel, x: float, y: float, size: float) -> None:
@@ -94,14 +128,38 @@ def paint_key(e: Easel, x: float, y: float, size: float) -> None:
         shift = np.array([offset, offset], np.float32)
         for k in range(3):
             a = np.radians(90 + 120 * k)
-            bow = ellipse(cx - size * 0.42 + np.cos(a) * size * 0.1, cy - np.sin(a) * size * 0.1, size * 0.1, size * 0.1)
+            bow = ellipse(
+                cx - size * 0.42 + np.cos(a) * size * 0.1, cy - np.sin(a) * size * 0.1, size * 0.1, size * 0.1
+            )
             brush(e.canvas, place(bow) + shift, tone, wide * 0.62, wide * 0.62)
-        brush(e.canvas, place(points([(cx - size * 0.28, cy), (cx + size * 0.52, cy)])) + shift, tone, wide, wide * 0.85)
-        for k, long in ((0.34, 0.17), (0.42, 0.12), (0.5, 0.19)):
-            fill(e.canvas, place(rectangle(cx + size * (k - 0.028), cy, cx + size * (k + 0.028), cy + size * long)) + shift, tone)
-        for k in (-0.25, -0.2):
-            fill(e.canvas, place(rectangle(cx + size * (k - 0.013), cy - wide * 0.85, cx + size * (k + 0.013), cy + wide * 0.85)) + shift, scale(tone, 1.12))
-    brush(e.canvas, place(points([(cx - size * 0.24, cy - wide * 0.22), (cx + size * 0.5, cy - wide * 0.22)])), mix(gold, (255, 252, 225), 0.7), wide * 0.22, wide * 0.12)
+        brush(
+            e.canvas, place(points([(cx - size * 0.28, cy), (cx + size * 0.52, cy)])) + shift, tone, wide, wide * 0.85
+        )
+        for along, long in ((0.34, 0.17), (0.42, 0.12), (0.5, 0.19)):
+            fill(
+                e.canvas,
+                place(rectangle(cx + size * (along - 0.028), cy, cx + size * (along + 0.028), cy + size * long))
+                + shift,
+                tone,
+            )
+        for collar in (-0.25, -0.2):
+            fill(
+                e.canvas,
+                place(
+                    rectangle(
+                        cx + size * (collar - 0.013), cy - wide * 0.85, cx + size * (collar + 0.013), cy + wide * 0.85
+                    )
+                )
+                + shift,
+                scale(tone, 1.12),
+            )
+    brush(
+        e.canvas,
+        place(points([(cx - size * 0.24, cy - wide * 0.22), (cx + size * 0.5, cy - wide * 0.22)])),
+        mix(gold, (255, 252, 225), 0.7),
+        wide * 0.22,
+        wide * 0.12,
+    )
     glow(e.canvas, cx, cy, size * 0.85, (255, 214, 120), 0.34)
 
 
@@ -110,7 +168,14 @@ def paint_book(e: Easel, x: float, y: float, size: float) -> None:
     cloth = colour_of(e, e.palette.accent(0))
     page = e.palette.of("cream")
     w, d, t = size * 0.62, size * 0.34, size * 0.2
-    top = points([(x - w, y - t - d * 0.45), (x + w * 0.35, y - t - d), (x + w, y - t - d * 0.35), (x - w * 0.3, y - t + d * 0.2)])
+    top = points(
+        [
+            (x - w, y - t - d * 0.45),
+            (x + w * 0.35, y - t - d),
+            (x + w, y - t - d * 0.35),
+            (x - w * 0.3, y - t + d * 0.2),
+        ]
+    )
     down = np.array([0, t], np.float32)
     front = np.vstack([top[[0, 3]], (top[[3, 0]] + down)])
     right = np.vstack([top[[3, 2]], (top[[2, 3]] + down)])
@@ -118,7 +183,15 @@ def paint_book(e: Easel, x: float, y: float, size: float) -> None:
     wash(e.canvas, right, page, scale(page, 0.7), 0.05)
     for k in np.linspace(0.15, 0.85, 7):
         line(e.canvas, np.vstack([right[0] + down * k, right[1] + down * k]), scale(page, 0.72), max(1.0, size * 0.006))
-    fill(e.canvas, np.vstack([top + down * 0.92, ])[[0, 3, 2]], scale(cloth, 0.4))
+    fill(
+        e.canvas,
+        np.vstack(
+            [
+                top + down * 0.92,
+            ]
+        )[[0, 3, 2]],
+        scale(cloth, 0.4),
+    )
     wash(e.canvas, right, page, scale(page, 0.68), 0.08)
     wash(e.canvas, top, scale(cloth, 1.15), scale(cloth, 0.9), 0.1, side=0.15)
     middle = top.mean(axis=0)
@@ -126,7 +199,7 @@ def paint_book(e: Easel, x: float, y: float, size: float) -> None:
     for k in (0.84, 0.78):
         edge = ((top - middle) * k + middle).astype(np.float32)
         line(e.canvas, np.vstack([edge, edge[:1]]), gold, max(1.0, size * 0.01))
-    fill(e.canvas, ((top - middle) * 0.2 + middle).astype(np.float32), gold)
+    fill(e.canvas, grown(top, middle, 0.2), gold)
     for k in (0.3, 0.7):
         at = right[0] * (1 - k) + right[1] * k
         brush(e.canvas, points([at - [0, size * 0.02], at + down + [0, 0]]), gold, size * 0.04, size * 0.04)
@@ -136,7 +209,16 @@ def paint_watch(e: Easel, x: float, y: float, size: float) -> None:
     """A pocket watch on its chain; strokes stand for the hours."""
     gold = colour_of(e, (216, 168, 66))
     cx, cy, r = x, y - size * 0.42, size * 0.36
-    chain = smooth([(cx, cy - r * 1.2), (cx + r * 0.8, cy - r * 1.6), (cx + r * 1.7, cy - r * 0.5), (cx + r * 1.5, cy + r * 0.8), (cx + r * 2.2, cy + r * 1.05)], closed=False)
+    chain = smooth(
+        [
+            (cx, cy - r * 1.2),
+            (cx + r * 0.8, cy - r * 1.6),
+            (cx + r * 1.7, cy - r * 0.5),
+            (cx + r * 1.5, cy + r * 0.8),
+            (cx + r * 2.2, cy + r * 1.05),
+        ],
+        closed=False,
+    )
     for number, (px, py) in enumerate(chain[::2]):
         brush(e.canvas, ellipse(px, py, r * 0.085, r * (0.06 if number % 2 else 0.035)), gold, r * 0.045, r * 0.045)
     fill(e.canvas, rectangle(cx - r * 0.1, cy - r * 1.2, cx + r * 0.1, cy - r * 0.95), scale(gold, 0.8))
@@ -152,23 +234,56 @@ def paint_watch(e: Easel, x: float, y: float, size: float) -> None:
     turn = rng.uniform(0, 360)
     for angle, long, wide in ((turn, 0.6, 0.045), (turn / 12 + 30 * float(rng.integers(12)), 0.42, 0.065)):
         a = np.radians(angle)
-        brush(e.canvas, points([(cx - np.sin(a) * r * 0.1, cy + np.cos(a) * r * 0.1), (cx + np.sin(a) * r * long, cy - np.cos(a) * r * long)]), (40, 34, 44), r * wide * 1.4, r * wide * 0.5)
+        brush(
+            e.canvas,
+            points(
+                [
+                    (cx - np.sin(a) * r * 0.1, cy + np.cos(a) * r * 0.1),
+                    (cx + np.sin(a) * r * long, cy - np.cos(a) * r * long),
+                ]
+            ),
+            (40, 34, 44),
+            r * wide * 1.4,
+            r * wide * 0.5,
+        )
     fill(e.canvas, ellipse(cx, cy, r * 0.055, r * 0.055), (40, 34, 44))
     glaze(e.canvas, ellipse(cx - r * 0.28, cy - r * 0.34, r * 0.34, r * 0.2), (255, 255, 255), 0.4, r * 0.06)
 
 
 def paint_candle(e: Easel, x: float, y: float, size: float) -> None:
     brass = colour_of(e, (201, 154, 59))
-    dish = turned_shape(x, y, size, [(0.0, 0.0), (0.24, 0.0), (0.28, 0.05), (0.1, 0.09), (0.07, 0.22), (0.1, 0.27), (0.0, 0.27)])
+    dish = turned_shape(
+        x, y, size, [(0.0, 0.0), (0.24, 0.0), (0.28, 0.05), (0.1, 0.09), (0.07, 0.22), (0.1, 0.27), (0.0, 0.27)]
+    )
     paint_turned(e, dish, brass)
     wax = (246, 234, 206)
-    wash(e.canvas, rectangle(x - size * 0.06, y - size * 0.78, x + size * 0.06, y - size * 0.25), wax, scale(wax, 0.75), 0.04, side=0.15)
+    wash(
+        e.canvas,
+        rectangle(x - size * 0.06, y - size * 0.78, x + size * 0.06, y - size * 0.25),
+        wax,
+        scale(wax, 0.75),
+        0.04,
+        side=0.15,
+    )
     for k, long in ((-0.055, 0.2), (0.03, 0.12), (0.058, 0.28)):
-        brush(e.canvas, points([(x + k * size, y - size * 0.78), (x + k * size, y - size * (0.78 - long))]), scale(wax, 1.03), size * 0.035, size * 0.02)
+        brush(
+            e.canvas,
+            points([(x + k * size, y - size * 0.78), (x + k * size, y - size * (0.78 - long))]),
+            scale(wax, 1.03),
+            size * 0.035,
+            size * 0.02,
+        )
     glow(e.canvas, x, y - size * 0.88, size * 1.9, (255, 170, 80), 0.55)
     brush(e.canvas, points([(x, y - size * 0.78), (x, y - size * 0.83)]), (40, 30, 30), size * 0.014, size * 0.014)
     for grow, tone in ((1.0, (255, 150, 60)), (0.72, (255, 206, 100)), (0.4, (255, 246, 210))):
-        flame = smooth([(x, y - size * 0.79), (x - size * 0.052 * grow, y - size * 0.85), (x + size * 0.004, y - size * (0.82 + 0.2 * grow)), (x + size * 0.05 * grow, y - size * 0.85)])
+        flame = smooth(
+            [
+                (x, y - size * 0.79),
+                (x - size * 0.052 * grow, y - size * 0.85),
+                (x + size * 0.004, y - size * (0.82 + 0.2 * grow)),
+                (x + size * 0.05 * grow, y - size * 0.85),
+            ]
+        )
         fill(e.canvas, flame, tone)
     glow(e.canvas, x, y - size * 0.87, size * 0.4, (255, 232, 170), 0.8)
 
@@ -176,12 +291,39 @@ def paint_candle(e: Easel, x: float, y: float, size: float) -> None:
 def paint_lamp(e: Easel, x: float, y: float, size: float) -> None:
     """An oil lamp with a glass chimney."""
     brass = colour_of(e, (201, 154, 59))
-    base = turned_shape(x, y, size, [(0.0, 0.0), (0.22, 0.0), (0.2, 0.05), (0.07, 0.12), (0.08, 0.2), (0.22, 0.27), (0.22, 0.36), (0.09, 0.43), (0.0, 0.43)])
+    base = turned_shape(
+        x,
+        y,
+        size,
+        [
+            (0.0, 0.0),
+            (0.22, 0.0),
+            (0.2, 0.05),
+            (0.07, 0.12),
+            (0.08, 0.2),
+            (0.22, 0.27),
+            (0.22, 0.36),
+            (0.09, 0.43),
+            (0.0, 0.43),
+        ],
+    )
     paint_turned(e, base, brass)
     glow(e.canvas, x, y - size * 0.58, size * 1.5, (255, 180, 84), 0.65)
-    glass = turned_shape(x, y - size * 0.42, size, [(0.0, 0.0), (0.08, 0.0), (0.15, 0.12), (0.14, 0.22), (0.07, 0.38), (0.07, 0.54), (0.0, 0.54)])
+    glass = turned_shape(
+        x,
+        y - size * 0.42,
+        size,
+        [(0.0, 0.0), (0.08, 0.0), (0.15, 0.12), (0.14, 0.22), (0.07, 0.38), (0.07, 0.54), (0.0, 0.54)],
+    )
     glaze(e.canvas, glass, (255, 240, 200), 0.42)
-    flame = smooth([(x, y - size * 0.45), (x - size * 0.05, y - size * 0.53), (x, y - size * 0.68), (x + size * 0.05, y - size * 0.53)])
+    flame = smooth(
+        [
+            (x, y - size * 0.45),
+            (x - size * 0.05, y - size * 0.53),
+            (x, y - size * 0.68),
+            (x + size * 0.05, y - size * 0.53),
+        ]
+    )
     fill(e.canvas, flame, (255, 226, 140))
     line(e.canvas, np.vstack([glass, glass[:1]]), mix(e.palette.light, (255, 255, 255), 0.4), e.u * 0.2)
 
@@ -189,23 +331,47 @@ def paint_lamp(e: Easel, x: float, y: float, size: float) -> None:
 def paint_cake(e: Easel, x: float, y: float, size: float) -> None:
     """A small iced cake on a stand, with currants set in a ring."""
     stand = e.palette.lit((230, 230, 226))
-    paint_turned(e, turned_shape(x, y, size, [(0.0, 0.0), (0.2, 0.0), (0.06, 0.06), (0.06, 0.18), (0.42, 0.22), (0.44, 0.26), (0.0, 0.26)]), stand)
+    paint_turned(
+        e,
+        turned_shape(
+            x, y, size, [(0.0, 0.0), (0.2, 0.0), (0.06, 0.06), (0.06, 0.18), (0.42, 0.22), (0.44, 0.26), (0.0, 0.26)]
+        ),
+        stand,
+    )
     sponge = colour_of(e, (222, 168, 104))
-    shape = np.vstack([ellipse(x, y - size * 0.62, size * 0.34, size * 0.09, 180, 360), ellipse(x, y - size * 0.28, size * 0.34, size * 0.09, 0, 180)])
+    shape = np.vstack(
+        [
+            ellipse(x, y - size * 0.62, size * 0.34, size * 0.09, 180, 360),
+            ellipse(x, y - size * 0.28, size * 0.34, size * 0.09, 0, 180),
+        ]
+    )
     wash(e.canvas, shape, scale(sponge, 1.08), scale(sponge, 0.75), 0.12, side=0.25)
     cream = e.palette.lit((252, 240, 230))
     jam = e.palette.lit(e.palette.accent(0))
-    band = np.vstack([ellipse(x, y - size * 0.47, size * 0.345, size * 0.09, 180, 0), ellipse(x, y - size * 0.42, size * 0.345, size * 0.09, 0, 180)])
+    band = np.vstack(
+        [
+            ellipse(x, y - size * 0.47, size * 0.345, size * 0.09, 180, 0),
+            ellipse(x, y - size * 0.42, size * 0.345, size * 0.09, 0, 180),
+        ]
+    )
     fill(e.canvas, points(band), jam)
     icing = [(x - size * 0.36, y - size * 0.63)]
-    for k, drop in zip(np.linspace(-0.9, 0.9, 13), (0.1, 0.02, 0.13, 0.05, 0.15, 0.04, 0.11, 0.03, 0.14, 0.05, 0.1, 0.03, 0.09), strict=True):
+    for k, drop in zip(
+        np.linspace(-0.9, 0.9, 13),
+        (0.1, 0.02, 0.13, 0.05, 0.15, 0.04, 0.11, 0.03, 0.14, 0.05, 0.1, 0.03, 0.09),
+        strict=True,
+    ):
         icing.append((x + k * size * 0.36, y - size * (0.63 - 0.09 * float(np.sqrt(1 - k * k)) - drop)))
     icing.append((x + size * 0.36, y - size * 0.63))
     fill(e.canvas, smooth(icing, closed=False), scale(cream, 0.94))
     fill(e.canvas, ellipse(x, y - size * 0.63, size * 0.36, size * 0.1), cream)
     for a in np.radians(np.arange(0, 360, 30)):
         r = size * 0.022
-        fill(e.canvas, ellipse(x + np.cos(a) * size * 0.26, y - size * 0.635 + np.sin(a) * size * 0.065, r, r * 0.85), (82, 34, 50))
+        fill(
+            e.canvas,
+            ellipse(x + np.cos(a) * size * 0.26, y - size * 0.635 + np.sin(a) * size * 0.065, r, r * 0.85),
+            (82, 34, 50),
+        )
     fill(e.canvas, ellipse(x, y - size * 0.7, size * 0.06, size * 0.06), jam)
     fill(e.canvas, ellipse(x - size * 0.02, y - size * 0.72, size * 0.016, size * 0.014), (255, 235, 230))
 
@@ -219,12 +385,41 @@ def paint_sword(e: Easel, x: float, y: float, size: float) -> None:
     def place(shape: Points) -> Points:
         return turned(shape, cx, cy, -32)
 
-    blade = points([(cx - size * 0.35, cy - size * 0.045), (cx + size * 0.72, cy - size * 0.022), (cx + size * 0.82, cy), (cx + size * 0.72, cy + size * 0.022), (cx - size * 0.35, cy + size * 0.045)])
+    blade = points(
+        [
+            (cx - size * 0.35, cy - size * 0.045),
+            (cx + size * 0.72, cy - size * 0.022),
+            (cx + size * 0.82, cy),
+            (cx + size * 0.72, cy + size * 0.022),
+            (cx - size * 0.35, cy + size * 0.045),
+        ]
+    )
     wash(e.canvas, place(blade), scale(steel, 1.2), scale(steel, 0.85), 0.04)
-    fill(e.canvas, place(points([(cx - size * 0.35, cy), (cx + size * 0.82, cy), (cx + size * 0.72, cy + size * 0.022), (cx - size * 0.35, cy + size * 0.045)])), scale(steel, 0.6))
-    guard = smooth([(cx - size * 0.35, cy - size * 0.2), (cx - size * 0.31, cy), (cx - size * 0.35, cy + size * 0.2)], closed=False)
+    fill(
+        e.canvas,
+        place(
+            points(
+                [
+                    (cx - size * 0.35, cy),
+                    (cx + size * 0.82, cy),
+                    (cx + size * 0.72, cy + size * 0.022),
+                    (cx - size * 0.35, cy + size * 0.045),
+                ]
+            )
+        ),
+        scale(steel, 0.6),
+    )
+    guard = smooth(
+        [(cx - size * 0.35, cy - size * 0.2), (cx - size * 0.31, cy), (cx - size * 0.35, cy + size * 0.2)], closed=False
+    )
     brush(e.canvas, place(guard), gold, size * 0.06, size * 0.06)
-    brush(e.canvas, place(points([(cx - size * 0.36, cy), (cx - size * 0.6, cy)])), e.palette.lit((92, 50, 40)), size * 0.07, size * 0.06)
+    brush(
+        e.canvas,
+        place(points([(cx - size * 0.36, cy), (cx - size * 0.6, cy)])),
+        e.palette.lit((92, 50, 40)),
+        size * 0.07,
+        size * 0.06,
+    )
     fill(e.canvas, place(ellipse(cx - size * 0.64, cy, size * 0.055, size * 0.055)), gold)
     fill(e.canvas, place(ellipse(cx - size * 0.64, cy, size * 0.025, size * 0.025)), e.palette.accent(0))
 
@@ -276,10 +471,22 @@ def paint_letter(e: Easel, x: float, y: float, size: float) -> None:
 
 def paint_cup(e: Easel, x: float, y: float, size: float) -> None:
     gold = colour_of(e, (214, 176, 96))
-    side: Side = [(0.0, 0.0), (0.22, 0.0), (0.2, 0.04), (0.05, 0.1), (0.045, 0.34), (0.1, 0.42), (0.27, 0.56), (0.3, 0.85), (0.0, 0.85)]
+    side: Side = [
+        (0.0, 0.0),
+        (0.22, 0.0),
+        (0.2, 0.04),
+        (0.05, 0.1),
+        (0.045, 0.34),
+        (0.1, 0.42),
+        (0.27, 0.56),
+        (0.3, 0.85),
+        (0.0, 0.85),
+    ]
     paint_turned(e, turned_shape(x, y, size, side), gold)
     fill(e.canvas, ellipse(x, y - size * 0.85, size * 0.3, size * 0.07), scale(gold, 0.55))
-    fill(e.canvas, ellipse(x, y - size * 0.835, size * 0.26, size * 0.05), scale(e.palette.lit(e.palette.accent(0)), 0.7))
+    fill(
+        e.canvas, ellipse(x, y - size * 0.835, size * 0.26, size * 0.05), scale(e.palette.lit(e.palette.accent(0)), 0.7)
+    )
     line(e.canvas, ellipse(x, y - size * 0.85, size * 0.3, size * 0.07), scale(gold, 1.25), e.u * 0.3)
     for k in (-0.12, 0.0, 0.12):
         _facets(e, x + k * size, y - size * 0.66, size * 0.04, e.palette.accent(1))
@@ -293,13 +500,33 @@ def paint_chest(e: Easel, x: float, y: float, size: float) -> None:
     lid = np.vstack([ellipse(x, y - body, half, size * 0.34, 180, 360)])
     wash(e.canvas, lid, scale(wood, 1.2), scale(wood, 0.8), 0.12, side=0.2)
     for k in (0.15, 0.3):
-        line(e.canvas, points([(x - half, y - body + k * size), (x + half, y - body + k * size)]), scale(wood, 0.5), e.u * 0.25)
+        line(
+            e.canvas,
+            points([(x - half, y - body + k * size), (x + half, y - body + k * size)]),
+            scale(wood, 0.5),
+            e.u * 0.25,
+        )
     gold = e.palette.of("brass")
     for k in (-0.78, 0.0, 0.78):
-        band = points([(x + (k - 0.08) * half, y - body - size * 0.34 * float(np.sqrt(1 - k * k))), (x + (k + 0.08) * half, y - body - size * 0.34 * float(np.sqrt(1 - min(1.0, (abs(k) + 0.05) ** 2)))), (x + (k + 0.08) * half, y), (x + (k - 0.08) * half, y)])
+        band = points(
+            [
+                (x + (k - 0.08) * half, y - body - size * 0.34 * float(np.sqrt(1 - k * k))),
+                (x + (k + 0.08) * half, y - body - size * 0.34 * float(np.sqrt(1 - min(1.0, (abs(k) + 0.05) ** 2)))),
+                (x + (k + 0.08) * half, y),
+                (x + (k - 0.08) * half, y),
+            ]
+        )
         wash(e.canvas, band, scale(gold, 1.1), scale(gold, 0.6), 0.05)
-    fill(e.canvas, rectangle(x - half * 1.02, y - body - size * 0.025, x + half * 1.02, y - body + size * 0.025), scale(gold, 0.8))
-    fill(e.canvas, rectangle(x - size * 0.08, y - body - size * 0.04, x + size * 0.08, y - body + size * 0.15), scale(gold, 1.15))
+    fill(
+        e.canvas,
+        rectangle(x - half * 1.02, y - body - size * 0.025, x + half * 1.02, y - body + size * 0.025),
+        scale(gold, 0.8),
+    )
+    fill(
+        e.canvas,
+        rectangle(x - size * 0.08, y - body - size * 0.04, x + size * 0.08, y - body + size * 0.15),
+        scale(gold, 1.15),
+    )
     fill(e.canvas, ellipse(x, y - body + size * 0.05, size * 0.022, size * 0.03), e.palette.ink)
 
 
@@ -319,56 +546,137 @@ def paint_crown(e: Easel, x: float, y: float, size: float) -> None:
 
 def paint_apple(e: Easel, x: float, y: float, size: float) -> None:
     skin = colour_of(e, (192, 52, 44))
-    shape = smooth([(x, y - size * 0.62), (x + size * 0.28, y - size * 0.72), (x + size * 0.4, y - size * 0.4), (x + size * 0.2, y), (x, y - size * 0.03), (x - size * 0.2, y), (x - size * 0.4, y - size * 0.4), (x - size * 0.28, y - size * 0.72)])
+    shape = smooth(
+        [
+            (x, y - size * 0.62),
+            (x + size * 0.28, y - size * 0.72),
+            (x + size * 0.4, y - size * 0.4),
+            (x + size * 0.2, y),
+            (x, y - size * 0.03),
+            (x - size * 0.2, y),
+            (x - size * 0.4, y - size * 0.4),
+            (x - size * 0.28, y - size * 0.72),
+        ]
+    )
     paint_turned(e, shape, skin)
-    brush(e.canvas, smooth([(x, y - size * 0.6), (x + size * 0.03, y - size * 0.75), (x + size * 0.1, y - size * 0.85)], closed=False), e.palette.lit((84, 56, 36)), size * 0.03, size * 0.05)
-    leaf = smooth([(x + size * 0.05, y - size * 0.75), (x + size * 0.22, y - size * 0.92), (x + size * 0.42, y - size * 0.85), (x + size * 0.2, y - size * 0.72)])
+    brush(
+        e.canvas,
+        smooth(
+            [(x, y - size * 0.6), (x + size * 0.03, y - size * 0.75), (x + size * 0.1, y - size * 0.85)], closed=False
+        ),
+        e.palette.lit((84, 56, 36)),
+        size * 0.03,
+        size * 0.05,
+    )
+    leaf = smooth(
+        [
+            (x + size * 0.05, y - size * 0.75),
+            (x + size * 0.22, y - size * 0.92),
+            (x + size * 0.42, y - size * 0.85),
+            (x + size * 0.2, y - size * 0.72),
+        ]
+    )
     fill(e.canvas, leaf, e.palette.lit(e.palette.leaves[0]))
 
 
 def paint_vase(e: Easel, x: float, y: float, size: float) -> None:
     """A jug with flowers."""
-    from limner.providers.sketch.plants import paint_flower
-
     rng = e.rng("vase", round(x))
     clay = colour_of(e, e.palette.accent(2))
     leaf = e.palette.lit(e.palette.leaves[0])
     for k in np.linspace(-0.4, 0.4, 9):
         tip = (x + k * size * 1.1, y - size * rng.uniform(0.75, 1.1))
-        brush(e.canvas, smooth([(x, y - size * 0.5), (x + k * size * 0.4, y - size * 0.7), tip], closed=False), scale(leaf, float(rng.uniform(0.6, 1.0))), size * 0.05, size * 0.015)
-    paint_turned(e, turned_shape(x, y, size, [(0.0, 0.0), (0.15, 0.0), (0.26, 0.16), (0.25, 0.32), (0.12, 0.46), (0.14, 0.54), (0.0, 0.54)]), clay)
+        brush(
+            e.canvas,
+            smooth([(x, y - size * 0.5), (x + k * size * 0.4, y - size * 0.7), tip], closed=False),
+            scale(leaf, float(rng.uniform(0.6, 1.0))),
+            size * 0.05,
+            size * 0.015,
+        )
+    paint_turned(
+        e,
+        turned_shape(
+            x, y, size, [(0.0, 0.0), (0.15, 0.0), (0.26, 0.16), (0.25, 0.32), (0.12, 0.46), (0.14, 0.54), (0.0, 0.54)]
+        ),
+        clay,
+    )
     for k in np.linspace(-0.42, 0.42, 8):
         tone = e.palette.lit(mix(e.palette.accent(int(rng.integers(5))), (255, 245, 238), 0.2))
-        paint_flower(e, x + k * size, y - size * (0.72 + 0.34 * rng.random()), size * rng.uniform(0.16, 0.24), tone, rng)
+        paint_flower(
+            e, x + k * size, y - size * (0.72 + 0.34 * rng.random()), size * rng.uniform(0.16, 0.24), tone, rng
+        )
 
 
 def paint_skull(e: Easel, x: float, y: float, size: float) -> None:
     bone = e.palette.lit((226, 214, 188))
-    shape = smooth([(x - size * 0.2, y - size * 0.04), (x - size * 0.24, y - size * 0.24), (x - size * 0.4, y - size * 0.4), (x - size * 0.36, y - size * 0.74), (x, y - size * 0.88), (x + size * 0.36, y - size * 0.74), (x + size * 0.4, y - size * 0.4), (x + size * 0.24, y - size * 0.24), (x + size * 0.2, y - size * 0.04), (x, y)])
+    shape = smooth(
+        [
+            (x - size * 0.2, y - size * 0.04),
+            (x - size * 0.24, y - size * 0.24),
+            (x - size * 0.4, y - size * 0.4),
+            (x - size * 0.36, y - size * 0.74),
+            (x, y - size * 0.88),
+            (x + size * 0.36, y - size * 0.74),
+            (x + size * 0.4, y - size * 0.4),
+            (x + size * 0.24, y - size * 0.24),
+            (x + size * 0.2, y - size * 0.04),
+            (x, y),
+        ]
+    )
     paint_turned(e, shape, bone, 0.5)
     for k in (-0.17, 0.17):
         fill(e.canvas, ellipse(x + k * size, y - size * 0.44, size * 0.105, size * 0.11), (44, 34, 38))
-    fill(e.canvas, points([(x, y - size * 0.36), (x + size * 0.05, y - size * 0.25), (x - size * 0.05, y - size * 0.25)]), (52, 40, 42))
+    fill(
+        e.canvas,
+        points([(x, y - size * 0.36), (x + size * 0.05, y - size * 0.25), (x - size * 0.05, y - size * 0.25)]),
+        (52, 40, 42),
+    )
     for k in np.linspace(-0.14, 0.14, 6):
-        line(e.canvas, points([(x + k * size, y - size * 0.15), (x + k * size, y - size * 0.03)]), (92, 76, 70), max(1.0, size * 0.014))
+        line(
+            e.canvas,
+            points([(x + k * size, y - size * 0.15), (x + k * size, y - size * 0.03)]),
+            (92, 76, 70),
+            max(1.0, size * 0.014),
+        )
 
 
 def paint_mushroom(e: Easel, x: float, y: float, size: float) -> None:
     stem = e.palette.of("cream")
     paint_turned(e, turned_shape(x, y, size, [(0.0, 0.0), (0.16, 0.0), (0.1, 0.2), (0.1, 0.5), (0.0, 0.5)]), stem, 0.3)
     cap = colour_of(e, (190, 54, 44))
-    shape = np.vstack([ellipse(x, y - size * 0.46, size * 0.48, size * 0.42, 180, 360), ellipse(x, y - size * 0.46, size * 0.48, size * 0.1, 0, 180)])
+    shape = np.vstack(
+        [
+            ellipse(x, y - size * 0.46, size * 0.48, size * 0.42, 180, 360),
+            ellipse(x, y - size * 0.46, size * 0.48, size * 0.1, 0, 180),
+        ]
+    )
     paint_turned(e, points(shape), cap, 0.5)
-    for k, up, r in ((-0.26, 0.58, 0.05), (0.0, 0.72, 0.065), (0.25, 0.6, 0.05), (-0.1, 0.5, 0.035), (0.13, 0.49, 0.04)):
+    for k, up, r in (
+        (-0.26, 0.58, 0.05),
+        (0.0, 0.72, 0.065),
+        (0.25, 0.6, 0.05),
+        (-0.1, 0.5, 0.035),
+        (0.13, 0.49, 0.04),
+    ):
         fill(e.canvas, ellipse(x + k * size, y - up * size, r * size, r * size * 0.8), e.palette.lit((250, 242, 230)))
 
 
 def paint_hat(e: Easel, x: float, y: float, size: float) -> None:
     felt = colour_of(e, (48, 42, 50))
     fill(e.canvas, ellipse(x, y - size * 0.08, size * 0.6, size * 0.12), scale(felt, 0.8))
-    shape = np.vstack([ellipse(x, y - size * 0.72, size * 0.38, size * 0.08, 180, 360), ellipse(x, y - size * 0.12, size * 0.33, size * 0.08, 0, 180)])
+    shape = np.vstack(
+        [
+            ellipse(x, y - size * 0.72, size * 0.38, size * 0.08, 180, 360),
+            ellipse(x, y - size * 0.12, size * 0.33, size * 0.08, 0, 180),
+        ]
+    )
     paint_turned(e, points(shape), felt, 0.5)
-    band = np.vstack([ellipse(x, y - size * 0.3, size * 0.345, size * 0.08, 180, 0), ellipse(x, y - size * 0.16, size * 0.335, size * 0.08, 0, 180)])
+    band = np.vstack(
+        [
+            ellipse(x, y - size * 0.3, size * 0.345, size * 0.08, 180, 0),
+            ellipse(x, y - size * 0.16, size * 0.335, size * 0.08, 0, 180),
+        ]
+    )
     fill(e.canvas, points(band), e.palette.lit(e.palette.accent(0)))
 
 
@@ -377,57 +685,156 @@ def paint_mirror(e: Easel, x: float, y: float, size: float) -> None:
     cy = y - size * 0.55
     wash(e.canvas, ellipse(x, cy, size * 0.38, size * 0.5), scale(gold, 1.1), scale(gold, 0.6), 0.08, side=0.25)
     wash(e.canvas, ellipse(x, cy, size * 0.31, size * 0.42), e.palette.horizon, e.palette.zenith, 0.05)
-    glaze(e.canvas, points([(x - size * 0.2, cy + size * 0.2), (x + size * 0.1, cy - size * 0.34), (x + size * 0.18, cy - size * 0.26), (x - size * 0.12, cy + size * 0.28)]), (255, 255, 255), 0.4, size * 0.02)
+    glaze(
+        e.canvas,
+        points(
+            [
+                (x - size * 0.2, cy + size * 0.2),
+                (x + size * 0.1, cy - size * 0.34),
+                (x + size * 0.18, cy - size * 0.26),
+                (x - size * 0.12, cy + size * 0.28),
+            ]
+        ),
+        (255, 255, 255),
+        0.4,
+        size * 0.02,
+    )
 
 
 def paint_feather(e: Easel, x: float, y: float, size: float) -> None:
     """A quill in an inkwell."""
-    paint_turned(e, turned_shape(x, y, size, [(0.0, 0.0), (0.2, 0.0), (0.22, 0.16), (0.1, 0.24), (0.1, 0.3), (0.0, 0.3)]), e.palette.lit((52, 60, 86)), 0.9)
+    paint_turned(
+        e,
+        turned_shape(x, y, size, [(0.0, 0.0), (0.2, 0.0), (0.22, 0.16), (0.1, 0.24), (0.1, 0.3), (0.0, 0.3)]),
+        e.palette.lit((52, 60, 86)),
+        0.9,
+    )
     vane = colour_of(e, (238, 234, 224))
-    shape = smooth([(x, y - size * 0.3), (x + size * 0.12, y - size * 0.6), (x + size * 0.42, y - size * 1.05), (x + size * 0.48, y - size * 1.1), (x + size * 0.46, y - size * 0.85), (x + size * 0.22, y - size * 0.5)])
+    shape = smooth(
+        [
+            (x, y - size * 0.3),
+            (x + size * 0.12, y - size * 0.6),
+            (x + size * 0.42, y - size * 1.05),
+            (x + size * 0.48, y - size * 1.1),
+            (x + size * 0.46, y - size * 0.85),
+            (x + size * 0.22, y - size * 0.5),
+        ]
+    )
     wash(e.canvas, shape, scale(vane, 1.05), scale(vane, 0.75), 0.08)
-    brush(e.canvas, smooth([(x - size * 0.01, y - size * 0.26), (x + size * 0.14, y - size * 0.55), (x + size * 0.45, y - size * 1.05)], closed=False), scale(vane, 0.6), size * 0.02, size * 0.008)
+    brush(
+        e.canvas,
+        smooth(
+            [
+                (x - size * 0.01, y - size * 0.26),
+                (x + size * 0.14, y - size * 0.55),
+                (x + size * 0.45, y - size * 1.05),
+            ],
+            closed=False,
+        ),
+        scale(vane, 0.6),
+        size * 0.02,
+        size * 0.008,
+    )
 
 
 def paint_bell(e: Easel, x: float, y: float, size: float) -> None:
     brass = colour_of(e, (201, 154, 59))
     fill(e.canvas, ellipse(x, y - size * 0.03, size * 0.07, size * 0.07), scale(brass, 0.6))
-    paint_turned(e, turned_shape(x, y - size * 0.06, size, [(0.0, 0.0), (0.36, 0.0), (0.3, 0.1), (0.22, 0.45), (0.14, 0.6), (0.0, 0.62)]), brass)
+    paint_turned(
+        e,
+        turned_shape(
+            x, y - size * 0.06, size, [(0.0, 0.0), (0.36, 0.0), (0.3, 0.1), (0.22, 0.45), (0.14, 0.6), (0.0, 0.62)]
+        ),
+        brass,
+    )
     brush(e.canvas, ellipse(x, y - size * 0.74, size * 0.07, size * 0.08), scale(brass, 0.85), size * 0.04, size * 0.04)
 
 
 def paint_gun(e: Easel, x: float, y: float, size: float) -> None:
     steel, wood = scale(e.palette.of("steel"), 0.55), e.palette.lit((110, 66, 42))
     cy = y - size * 0.35
-    grip = smooth([(x - size * 0.42, cy - size * 0.05), (x - size * 0.22, cy + size * 0.02), (x - size * 0.36, y), (x - size * 0.55, y - size * 0.02)])
+    grip = smooth(
+        [
+            (x - size * 0.42, cy - size * 0.05),
+            (x - size * 0.22, cy + size * 0.02),
+            (x - size * 0.36, y),
+            (x - size * 0.55, y - size * 0.02),
+        ]
+    )
     wash(e.canvas, grip, scale(wood, 1.15), scale(wood, 0.7), 0.1)
-    wash(e.canvas, rectangle(x - size * 0.1, cy - size * 0.14, x + size * 0.62, cy - size * 0.04), scale(steel, 1.4), scale(steel, 0.8), 0.04)
-    wash(e.canvas, rectangle(x - size * 0.42, cy - size * 0.15, x + size * 0.02, cy + size * 0.07), scale(steel, 1.2), scale(steel, 0.7), 0.05)
-    brush(e.canvas, ellipse(x - size * 0.14, cy + size * 0.12, size * 0.1, size * 0.08), steel, size * 0.03, size * 0.03)
+    wash(
+        e.canvas,
+        rectangle(x - size * 0.1, cy - size * 0.14, x + size * 0.62, cy - size * 0.04),
+        scale(steel, 1.4),
+        scale(steel, 0.8),
+        0.04,
+    )
+    wash(
+        e.canvas,
+        rectangle(x - size * 0.42, cy - size * 0.15, x + size * 0.02, cy + size * 0.07),
+        scale(steel, 1.2),
+        scale(steel, 0.7),
+        0.05,
+    )
+    brush(
+        e.canvas, ellipse(x - size * 0.14, cy + size * 0.12, size * 0.1, size * 0.08), steel, size * 0.03, size * 0.03
+    )
 
 
 def paint_coffin(e: Easel, x: float, y: float, size: float) -> None:
     """A closed coffin with a plain cross."""
     wood = colour_of(e, (82, 54, 40))
-    lid = points([(x - size * 0.85, y - size * 0.3), (x - size * 0.45, y - size * 0.52), (x + size * 0.75, y - size * 0.5), (x + size * 0.95, y - size * 0.32), (x + size * 0.4, y - size * 0.14), (x - size * 0.6, y - size * 0.12)])
+    lid = points(
+        [
+            (x - size * 0.85, y - size * 0.3),
+            (x - size * 0.45, y - size * 0.52),
+            (x + size * 0.75, y - size * 0.5),
+            (x + size * 0.95, y - size * 0.32),
+            (x + size * 0.4, y - size * 0.14),
+            (x - size * 0.6, y - size * 0.12),
+        ]
+    )
     side = np.vstack([lid[[0, 5, 4, 3]], lid[[3, 4, 5, 0]] + np.array([0, size * 0.22], np.float32)])
     wash(e.canvas, side, scale(wood, 0.75), scale(wood, 0.5), 0.12)
     wash(e.canvas, lid, scale(wood, 1.3), scale(wood, 1.0), 0.12, side=0.2)
     gold = e.palette.of("gold")
-    brush(e.canvas, points([(x - size * 0.4, y - size * 0.33), (x + size * 0.5, y - size * 0.32)]), gold, size * 0.03, size * 0.03)
-    brush(e.canvas, points([(x - size * 0.2, y - size * 0.42), (x - size * 0.1, y - size * 0.22)]), gold, size * 0.03, size * 0.03)
+    brush(
+        e.canvas,
+        points([(x - size * 0.4, y - size * 0.33), (x + size * 0.5, y - size * 0.32)]),
+        gold,
+        size * 0.03,
+        size * 0.03,
+    )
+    brush(
+        e.canvas,
+        points([(x - size * 0.2, y - size * 0.42), (x - size * 0.1, y - size * 0.22)]),
+        gold,
+        size * 0.03,
+        size * 0.03,
+    )
 
 
 def paint_table(e: Easel, x: float, y: float, size: float) -> None:
     """A small three-legged table of glass."""
     glass = mix(e.palette.of("glass"), (255, 255, 255), 0.25)
     for k in (-0.42, 0.05, 0.45):
-        brush(e.canvas, smooth([(x + k * size * 0.8, y - size * 0.66), (x + k * size * 0.55, y - size * 0.35), (x + k * size, y)], closed=False), scale(glass, 0.8), size * 0.06, size * 0.04)
+        brush(
+            e.canvas,
+            smooth(
+                [(x + k * size * 0.8, y - size * 0.66), (x + k * size * 0.55, y - size * 0.35), (x + k * size, y)],
+                closed=False,
+            ),
+            scale(glass, 0.8),
+            size * 0.06,
+            size * 0.04,
+        )
     top = ellipse(x, y - size * 0.7, size * 0.62, size * 0.14)
-    glaze(e.canvas, (top + [0, size * 0.04]).astype(np.float32), scale(glass, 0.6), 0.8)
+    glaze(e.canvas, moved(top, 0, size * 0.04), scale(glass, 0.6), 0.8)
     glaze(e.canvas, top, glass, 0.85)
     line(e.canvas, np.vstack([top, top[:1]]), (255, 255, 252), e.u * 0.3)
-    glaze(e.canvas, ellipse(x - size * 0.2, y - size * 0.72, size * 0.25, size * 0.04), (255, 255, 255), 0.6, size * 0.02)
+    glaze(
+        e.canvas, ellipse(x - size * 0.2, y - size * 0.72, size * 0.25, size * 0.04), (255, 255, 255), 0.6, size * 0.02
+    )
 
 
 def paint_car(e: Easel, x: float, y: float, size: float) -> None:
@@ -435,15 +842,59 @@ def paint_car(e: Easel, x: float, y: float, size: float) -> None:
     body = colour_of(e, e.palette.accent(0))
     s = size / 2
     shadow(e.canvas, x, y, s * 1.08, s * 0.09, 0.55)
-    low = smooth([(x - s, y - s * 0.14), (x - s * 0.98, y - s * 0.36), (x - s * 0.6, y - s * 0.46), (x + s * 0.45, y - s * 0.46), (x + s * 0.92, y - s * 0.36), (x + s, y - s * 0.14)], closed=False)
-    cabin = smooth([(x - s * 0.66, y - s * 0.45), (x - s * 0.42, y - s * 0.74), (x + s * 0.12, y - s * 0.76), (x + s * 0.48, y - s * 0.45)], closed=False)
+    low = smooth(
+        [
+            (x - s, y - s * 0.14),
+            (x - s * 0.98, y - s * 0.36),
+            (x - s * 0.6, y - s * 0.46),
+            (x + s * 0.45, y - s * 0.46),
+            (x + s * 0.92, y - s * 0.36),
+            (x + s, y - s * 0.14),
+        ],
+        closed=False,
+    )
+    cabin = smooth(
+        [
+            (x - s * 0.66, y - s * 0.45),
+            (x - s * 0.42, y - s * 0.74),
+            (x + s * 0.12, y - s * 0.76),
+            (x + s * 0.48, y - s * 0.45),
+        ],
+        closed=False,
+    )
     fill(e.canvas, cabin, scale(body, 0.8))
     glass = mix(e.palette.middle, (30, 40, 56), 0.45)
-    panes = smooth([(x - s * 0.56, y - s * 0.46), (x - s * 0.38, y - s * 0.69), (x + s * 0.1, y - s * 0.71), (x + s * 0.38, y - s * 0.46)], closed=False)
+    panes = smooth(
+        [
+            (x - s * 0.56, y - s * 0.46),
+            (x - s * 0.38, y - s * 0.69),
+            (x + s * 0.1, y - s * 0.71),
+            (x + s * 0.38, y - s * 0.46),
+        ],
+        closed=False,
+    )
     wash(e.canvas, panes, mix(glass, (255, 255, 255), 0.3), glass, 0.04)
-    brush(e.canvas, points([(x - s * 0.1, y - s * 0.74), (x - s * 0.1, y - s * 0.45)]), scale(body, 0.8), s * 0.05, s * 0.05)
-    wash(e.canvas, np.vstack([low, points([(x + s * 0.96, y - s * 0.1), (x - s * 0.96, y - s * 0.1)])]), scale(body, 1.15), scale(body, 0.6), 0.05)
-    brush(e.canvas, points([(x - s * 0.92, y - s * 0.36), (x + s * 0.86, y - s * 0.36)]), mix(body, (255, 255, 255), 0.5), s * 0.025, s * 0.012)
+    brush(
+        e.canvas,
+        points([(x - s * 0.1, y - s * 0.74), (x - s * 0.1, y - s * 0.45)]),
+        scale(body, 0.8),
+        s * 0.05,
+        s * 0.05,
+    )
+    wash(
+        e.canvas,
+        np.vstack([low, points([(x + s * 0.96, y - s * 0.1), (x - s * 0.96, y - s * 0.1)])]),
+        scale(body, 1.15),
+        scale(body, 0.6),
+        0.05,
+    )
+    brush(
+        e.canvas,
+        points([(x - s * 0.92, y - s * 0.36), (x + s * 0.86, y - s * 0.36)]),
+        mix(body, (255, 255, 255), 0.5),
+        s * 0.025,
+        s * 0.012,
+    )
     for k in (-0.58, 0.6):
         fill(e.canvas, ellipse(x + k * s, y - s * 0.13, s * 0.18, s * 0.18), (28, 26, 30))
         fill(e.canvas, ellipse(x + k * s, y - s * 0.13, s * 0.1, s * 0.1), e.palette.of("steel"))
@@ -454,15 +905,45 @@ def paint_car(e: Easel, x: float, y: float, size: float) -> None:
 
 
 BUILDERS: dict[str, Callable[[Easel, float, float, float], None]] = {
-    "bottle": paint_bottle, "key": paint_key, "book": paint_book, "watch": paint_watch, "candle": paint_candle, "lamp": paint_lamp,
-    "cake": paint_cake, "sword": paint_sword, "ring": paint_ring, "gem": paint_gem, "letter": paint_letter, "cup": paint_cup,
-    "chest": paint_chest, "crown": paint_crown, "apple": paint_apple, "vase": paint_vase, "skull": paint_skull,
-    "mushroom": paint_mushroom, "hat": paint_hat, "mirror": paint_mirror, "feather": paint_feather, "bell": paint_bell,
-    "gun": paint_gun, "coffin": paint_coffin, "table": paint_table,
-}  # fmt: skip
+    "bottle": paint_bottle,
+    "key": paint_key,
+    "book": paint_book,
+    "watch": paint_watch,
+    "candle": paint_candle,
+    "lamp": paint_lamp,
+    "cake": paint_cake,
+    "sword": paint_sword,
+    "ring": paint_ring,
+    "gem": paint_gem,
+    "letter": paint_letter,
+    "cup": paint_cup,
+    "chest": paint_chest,
+    "crown": paint_crown,
+    "apple": paint_apple,
+    "vase": paint_vase,
+    "skull": paint_skull,
+    "mushroom": paint_mushroom,
+    "hat": paint_hat,
+    "mirror": paint_mirror,
+    "feather": paint_feather,
+    "bell": paint_bell,
+    "gun": paint_gun,
+    "coffin": paint_coffin,
+    "table": paint_table,
+}
 
 # How tall a thing is beside the others of a still life.
-_SIZES = {"key": 0.62, "ring": 0.5, "gem": 0.5, "apple": 0.5, "book": 0.78, "coffin": 0.95, "table": 1.1, "watch": 0.85, "sword": 0.95}
+_SIZES = {
+    "key": 0.62,
+    "ring": 0.5,
+    "gem": 0.5,
+    "apple": 0.5,
+    "book": 0.78,
+    "coffin": 0.95,
+    "table": 1.1,
+    "watch": 0.85,
+    "sword": 0.95,
+}
 
 
 def paint_thing(e: Easel, name: str, x: float, y: float, size: float) -> None:
@@ -484,18 +965,16 @@ def paint_still_life(e: Easel) -> None:
     names = [name for name in e.scene.things if name in BUILDERS] or _unnamed(e)
     if len(names) > 1 and names[0] == "table":
         names = [*names[1:], "table"]
-    size = min(e.h * 0.52, e.w * 0.5)
+    size = min(e.h * 0.6, e.w * 0.56)
     foot = e.h * rng.uniform(0.83, 0.87)
     way = 1 if light < 0 else -1
     for number, name in reversed(list(enumerate(names[1:4]))):
         x = e.w * 0.5 + way * e.u * (27 - 56 * (number == 1) + 12 * (number == 2))
-        paint_thing(e, name, x, foot - e.h * (0.07 - 0.02 * number), size * 0.56)
+        paint_thing(e, name, x, foot - e.h * (0.07 - 0.02 * number), size * 0.52)
     x = e.w * (0.5 - way * (0.07 if len(names) > 1 else 0.0))
     glow(e.canvas, x - e.u * 8, foot - size * 0.5, size * 1.1, mix(e.palette.light, (255, 225, 170), 0.5), 0.32)
     paint_thing(e, names[0], x, foot, size)
     if e.scene.has("magic", "fireflies") or e.scene.genre == "fantasy":
-        from limner.providers.sketch.weather import paint_fireflies
-
         paint_fireflies(e, 16)
 
 
@@ -513,13 +992,31 @@ def _backdrop(e: Easel, table: float) -> float:
     side = -1.0 if rng.random() < 0.6 else 1.0
     base = mix(p.lit(p.accent(2)), p.zenith, 0.45)
     wall = mix(base, (84, 74, 76), 0.35)
-    e.canvas.pixels[:] = gradient((0, 0, e.w, e.h), (0, table), scale(wall, 0.62), scale(wall, 1.0), 0.08, 0.22 * -side, rng)
+    e.canvas.pixels[:] = gradient(
+        (0, 0, e.w, e.h), (0, table), scale(wall, 0.62), scale(wall, 1.0), 0.08, 0.22 * -side, rng
+    )
     glow(e.canvas, e.w * (0.5 + 0.16 * side), table * 0.55, e.u * 62, mix(p.light, (255, 214, 150), 0.45), 0.48)
     cloth = p.lit(p.accent(0))
     for k in range(7):
         x = e.w * (0.5 - side * 0.5) + side * e.u * (k * 4.2 - 6)
-        fold = smooth([(x, -5), (x + e.u * 4, table * 0.5), (x + e.u * 2.4, table * 1.02), (x - e.u * 2.4, table * 1.02), (x - e.u * 1.5, table * 0.5), (x - e.u * 3, -5)])
-        wash(e.canvas, fold, scale(cloth, (0.5, 0.34, 0.56)[k % 3]), scale(cloth, (0.62, 0.4, 0.7)[k % 3]), 0.08, soften=e.u * 0.3)
+        fold = smooth(
+            [
+                (x, -5),
+                (x + e.u * 4, table * 0.5),
+                (x + e.u * 2.4, table * 1.02),
+                (x - e.u * 2.4, table * 1.02),
+                (x - e.u * 1.5, table * 0.5),
+                (x - e.u * 3, -5),
+            ]
+        )
+        wash(
+            e.canvas,
+            fold,
+            scale(cloth, (0.5, 0.34, 0.56)[k % 3]),
+            scale(cloth, (0.62, 0.4, 0.7)[k % 3]),
+            0.08,
+            soften=e.u * 0.3,
+        )
     _tabletop(e, table, rng)
     return side
 
@@ -536,9 +1033,15 @@ def _tabletop(e: Easel, table: float, rng: np.random.Generator) -> None:
         x, k = rng.uniform(0, e.w), rng.random()
         y = table + (e.h - table) * k
         long = e.u * rng.uniform(3, 14)
-        fills(e.canvas, [points([(x, y), (x + long, y - e.u * 0.1), (x + long * 1.2, y + e.u * 0.1), (x, y + e.u * 0.16)])], scale(wood, float(rng.uniform(0.66, 1.1))))
+        fills(
+            e.canvas,
+            [points([(x, y), (x + long, y - e.u * 0.1), (x + long * 1.2, y + e.u * 0.1), (x, y + e.u * 0.16)])],
+            scale(wood, float(rng.uniform(0.66, 1.1))),
+        )
     glaze(e.canvas, rectangle(-5, table - e.u * 0.5, e.w + 5, table + e.u * 2.0), e.palette.ink, 0.42, e.u * 0.9)
-    glaze(e.canvas, ellipse(e.w * 0.5, e.h * 0.86, e.w * 0.4, e.h * 0.1), mix(wood, (255, 226, 170), 0.6), 0.34, e.u * 5)
+    glaze(
+        e.canvas, ellipse(e.w * 0.5, e.h * 0.86, e.w * 0.4, e.h * 0.1), mix(wood, (255, 226, 170), 0.6), 0.34, e.u * 5
+    )
 
 
 def _ground_for_car(e: Easel) -> None:

@@ -85,16 +85,42 @@ def paint_shoulders(e: Easel, pose: Placed, who: str, broad: float) -> None:
     cloth = cloth_of(e, who)
     low = (e.h * 1.03 - pose.y) / pose.r
     half = 1.55 * broad
-    shape = smooth([pose.at(-0.3, 1.2), pose.at(-0.62 * broad, 1.32), pose.at(-half, 1.72), pose.at(-half * 1.12, low), pose.at(0, low + 0.3), pose.at(half * 1.12, low), pose.at(half, 1.72), pose.at(0.62 * broad, 1.32), pose.at(0.3, 1.2), pose.at(0, 1.36)])
+    shape = smooth(
+        [
+            pose.at(-0.3, 1.2),
+            pose.at(-0.62 * broad, 1.32),
+            pose.at(-half, 1.72),
+            pose.at(-half * 1.12, low),
+            pose.at(0, low + 0.3),
+            pose.at(half * 1.12, low),
+            pose.at(half, 1.72),
+            pose.at(0.62 * broad, 1.32),
+            pose.at(0.3, 1.2),
+            pose.at(0, 1.36),
+        ]
+    )
     wash(e.canvas, shape, scale(cloth, 1.1), scale(cloth, 0.68), 0.1)
     side = -1 if pose.turn > 0 else 1
-    glaze_within(e.canvas, ellipse(*pose.at(side * half * 1.05, 2.4), pose.r * half * 0.85, pose.r * 1.9), shape, scale(cloth, 0.42), 0.5, pose.r * 0.16)
+    glaze_within(
+        e.canvas,
+        ellipse(*pose.at(side * half * 1.05, 2.4), pose.r * half * 0.85, pose.r * 1.9),
+        shape,
+        scale(cloth, 0.42),
+        0.5,
+        pose.r * 0.16,
+    )
     rng = e.rng("folds")
     for k in np.linspace(-0.95, 0.95, 8):
         top = pose.at(k * half * 0.72, 1.75 + 0.3 * abs(k))
         end = pose.at(k * half * 1.0 + rng.uniform(-0.08, 0.08), low)
         middle = ((top[0] + end[0]) / 2 + rng.uniform(-0.1, 0.1) * pose.r, (top[1] + end[1]) / 2)
-        brush(e.canvas, smooth([top, middle, end], closed=False), scale(cloth, float(rng.choice([0.66, 0.78, 1.16]))), pose.r * 0.02, pose.r * 0.07)
+        brush(
+            e.canvas,
+            smooth([top, middle, end], closed=False),
+            scale(cloth, float(rng.choice([0.66, 0.78, 1.16]))),
+            pose.r * 0.02,
+            pose.r * 0.07,
+        )
     _trim(e, pose, who, cloth, low)
 
 
@@ -107,20 +133,34 @@ def _trim(e: Easel, pose: Placed, who: str, cloth: Colour, low: float) -> None:
         bib = points([pose.at(-0.5, 1.62), pose.at(0.5, 1.62), pose.at(0.72, low), pose.at(-0.72, low)])
         wash(e.canvas, bib, white, scale(white, 0.82), 0.05)
         for k in (-1, 1):
-            brush(e.canvas, smooth([pose.at(k * 0.42, 1.7), pose.at(k * 0.72, 1.4)], closed=False), white, pose.r * 0.2, pose.r * 0.24)
+            brush(
+                e.canvas,
+                smooth([pose.at(k * 0.42, 1.7), pose.at(k * 0.72, 1.4)], closed=False),
+                white,
+                pose.r * 0.2,
+                pose.r * 0.24,
+            )
         _collar(e, pose, white)
     elif "suit" in traits or "uniform" in traits:
         _jacket(e, pose, cloth, white, low, None)
     elif "robe" in traits or "hood" in traits:
         for k in (-1, 1):
-            lapel = points([pose.at(k * 0.3, 1.2), pose.at(k * 0.06, 1.75), pose.at(k * 0.0, low), pose.at(k * 0.24, low), pose.at(k * 0.5, 1.34)])
+            lapel = points(
+                [
+                    pose.at(k * 0.3, 1.2),
+                    pose.at(k * 0.06, 1.75),
+                    pose.at(k * 0.0, low),
+                    pose.at(k * 0.24, low),
+                    pose.at(k * 0.5, 1.34),
+                ]
+            )
             wash(e.canvas, lapel, scale(cloth, 1.3), scale(cloth, 0.9), 0.08)
     elif who in ("girl", "woman", "old_woman"):
         _lace(e, pose, white)
     else:
         _collar(e, pose, white if who in ("boy", "man") else scale(cloth, 1.2))
-        for k in np.arange(1.75, low, 0.3):
-            fill(e.canvas, ellipse(*pose.at(0.02, float(k)), pose.r * 0.04, pose.r * 0.04), _near(e, (214, 176, 96)))
+        for down in np.arange(1.75, low, 0.3):
+            fill(e.canvas, ellipse(*pose.at(0.02, float(down)), pose.r * 0.04, pose.r * 0.04), _near(e, (214, 176, 96)))
 
 
 def _collar(e: Easel, pose: Placed, white: Colour) -> None:
@@ -131,26 +171,64 @@ def _collar(e: Easel, pose: Placed, white: Colour) -> None:
 
 def _jacket(e: Easel, pose: Placed, coat: Colour, white: Colour, low: float, vest: Colour | None) -> None:
     """A coat open over a shirt (and a waistcoat), with a tie or a bow."""
-    wash(e.canvas, points([pose.at(-0.36, 1.22), pose.at(0.36, 1.22), pose.at(0.1, low), pose.at(-0.1, low)]), white, scale(white, 0.8), 0.03)
+    wash(
+        e.canvas,
+        points([pose.at(-0.36, 1.22), pose.at(0.36, 1.22), pose.at(0.1, low), pose.at(-0.1, low)]),
+        white,
+        scale(white, 0.8),
+        0.03,
+    )
     if vest is not None:
         for k in (-1, 1):
-            panel = points([pose.at(k * 0.36, 1.4), pose.at(k * 0.02, 1.95), pose.at(0, low), pose.at(k * 0.7, low), pose.at(k * 0.62, 1.4)])
+            panel = points(
+                [
+                    pose.at(k * 0.36, 1.4),
+                    pose.at(k * 0.02, 1.95),
+                    pose.at(0, low),
+                    pose.at(k * 0.7, low),
+                    pose.at(k * 0.62, 1.4),
+                ]
+            )
             wash(e.canvas, panel, scale(vest, 1.15), scale(vest, 0.8), 0.1)
-        for k in np.arange(2.1, low, 0.26):
-            fill(e.canvas, ellipse(*pose.at(0.06, float(k)), pose.r * 0.045, pose.r * 0.045), _near(e, (222, 180, 84)))
+        for down in np.arange(2.1, low, 0.26):
+            fill(
+                e.canvas, ellipse(*pose.at(0.06, float(down)), pose.r * 0.045, pose.r * 0.045), _near(e, (222, 180, 84))
+            )
         chain = smooth([pose.at(0.05, 2.35), pose.at(0.25, 2.5), pose.at(0.5, 2.3)], closed=False)
         line(e.canvas, chain, _near(e, (222, 180, 84)), max(1.0, pose.r * 0.03))
     tie = _near(e, e.palette.accent(1))
     if vest is None:
-        fill(e.canvas, points([pose.at(-0.08, 1.4), pose.at(0.08, 1.4), pose.at(0.13, 2.2), pose.at(0, 2.4), pose.at(-0.13, 2.2)]), tie)
+        fill(
+            e.canvas,
+            points([pose.at(-0.08, 1.4), pose.at(0.08, 1.4), pose.at(0.13, 2.2), pose.at(0, 2.4), pose.at(-0.13, 2.2)]),
+            tie,
+        )
         fill(e.canvas, ellipse(*pose.at(0, 1.42), pose.r * 0.1, pose.r * 0.09), scale(tie, 0.8))
     else:
         for k in (-1, 1):
-            fill(e.canvas, points([pose.at(0, 1.46), pose.at(k * 0.3, 1.32), pose.at(k * 0.3, 1.62)]), scale(tie, 0.9 + 0.15 * k))
+            fill(
+                e.canvas,
+                points([pose.at(0, 1.46), pose.at(k * 0.3, 1.32), pose.at(k * 0.3, 1.62)]),
+                scale(tie, 0.9 + 0.15 * k),
+            )
     for k in (-1, 1):
-        lapel = points([pose.at(k * 0.34, 1.16), pose.at(k * (0.1 if vest is None else 0.42), 2.2), pose.at(k * (0.1 if vest is None else 0.45), low), pose.at(k * 0.62, low), pose.at(k * 0.66, 1.75), pose.at(k * 0.6, 1.3)])
+        lapel = points(
+            [
+                pose.at(k * 0.34, 1.16),
+                pose.at(k * (0.1 if vest is None else 0.42), 2.2),
+                pose.at(k * (0.1 if vest is None else 0.45), low),
+                pose.at(k * 0.62, low),
+                pose.at(k * 0.66, 1.75),
+                pose.at(k * 0.6, 1.3),
+            ]
+        )
         wash(e.canvas, lapel, scale(coat, 1.22), scale(coat, 0.8), 0.08)
-        line(e.canvas, points([pose.at(k * 0.34, 1.16), pose.at(k * (0.1 if vest is None else 0.42), 2.2)]), scale(coat, 0.5), max(1.0, pose.r * 0.015))
+        line(
+            e.canvas,
+            points([pose.at(k * 0.34, 1.16), pose.at(k * (0.1 if vest is None else 0.42), 2.2)]),
+            scale(coat, 0.5),
+            max(1.0, pose.r * 0.015),
+        )
 
 
 def _lace(e: Easel, pose: Placed, white: Colour) -> None:
@@ -158,7 +236,16 @@ def _lace(e: Easel, pose: Placed, white: Colour) -> None:
     for k in np.linspace(-0.62, 0.62, 11):
         x, y = pose.at(float(k), 1.42 + 0.28 * float(np.cos(k * 2.2)))
         fill(e.canvas, ellipse(x, y, pose.r * 0.09, pose.r * 0.085), white)
-    shape = smooth([pose.at(-0.36, 1.2), pose.at(-0.62, 1.42), pose.at(0, 1.72), pose.at(0.62, 1.42), pose.at(0.36, 1.2), pose.at(0, 1.38)])
+    shape = smooth(
+        [
+            pose.at(-0.36, 1.2),
+            pose.at(-0.62, 1.42),
+            pose.at(0, 1.72),
+            pose.at(0.62, 1.42),
+            pose.at(0.36, 1.2),
+            pose.at(0, 1.38),
+        ]
+    )
     wash(e.canvas, shape, white, scale(white, 0.88), 0.04)
     fill(e.canvas, ellipse(*pose.at(0, 1.56), pose.r * 0.07, pose.r * 0.085), _near(e, (214, 176, 96)))
     fill(e.canvas, ellipse(*pose.at(0, 1.56), pose.r * 0.045, pose.r * 0.055), e.palette.accent(1))
@@ -185,7 +272,14 @@ def paint_back_hair(e: Easel, pose: Placed, face: Haired) -> None:
     wash(e.canvas, shape, hair, scale(hair, 0.75), 0.14)
     rng = e.rng("strands")
     for k in np.linspace(-1, 1, 17):
-        path = smooth([pose.at(k * w * 0.9, -0.3), pose.at(k * (w + 0.2) + wave * np.sin(k * 9), 0.8), pose.at(k * (w + 0.1) - wave * np.sin(k * 9), end - 0.15)], closed=False)
+        path = smooth(
+            [
+                pose.at(k * w * 0.9, -0.3),
+                pose.at(k * (w + 0.2) + wave * np.sin(k * 9), 0.8),
+                pose.at(k * (w + 0.1) - wave * np.sin(k * 9), end - 0.15),
+            ],
+            closed=False,
+        )
         brush(e.canvas, path, scale(hair, float(rng.uniform(0.75, 1.35))), pose.r * 0.02, pose.r * 0.04)
 
 
@@ -208,27 +302,63 @@ def _parted(e: Easel, pose: Placed, face: Haired, hair: Colour) -> None:
     """Hair drawn from a parting down both sides of the face."""
     w, part = face.wide, pose.turn * 0.22
     for side in (-1, 1):
-        outer = [(part, -1.04), (side * w * 0.55, -1.14), (side * (w + 0.1), -0.66), (side * (w + 0.15), 0.1), (side * (w + 0.1), 0.72)]
-        inner = [(side * (w - 0.06), 0.62), (side * (w - 0.08), 0.0), (side * w * 0.72, -0.4), (part + side * 0.1, -0.72)]
+        outer = [
+            (part, -1.04),
+            (side * w * 0.55, -1.14),
+            (side * (w + 0.1), -0.66),
+            (side * (w + 0.15), 0.1),
+            (side * (w + 0.1), 0.72),
+        ]
+        inner = [
+            (side * (w - 0.06), 0.62),
+            (side * (w - 0.08), 0.0),
+            (side * w * 0.72, -0.4),
+            (part + side * 0.1, -0.72),
+        ]
         lock = smooth([pose.at(a, b) for a, b in outer + inner])
         tone = 1.08 if side * pose.turn > 0 else 0.9
         wash(e.canvas, lock, scale(hair, 1.12 * tone), scale(hair, 0.82 * tone), 0.12)
         for k in np.linspace(0.2, 0.85, 5):
-            path = smooth([pose.at(part + side * 0.05, -1.0), pose.at(side * (w * (0.5 + 0.35 * k)), -0.92 + 0.3 * k), pose.at(side * (w + 0.02), -0.1 + 0.3 * k)], closed=False)
+            path = smooth(
+                [
+                    pose.at(part + side * 0.05, -1.0),
+                    pose.at(side * (w * (0.5 + 0.35 * k)), -0.92 + 0.3 * k),
+                    pose.at(side * (w + 0.02), -0.1 + 0.3 * k),
+                ],
+                closed=False,
+            )
             brush(e.canvas, path, scale(hair, 0.7 if k > 0.5 else 1.28), pose.r * 0.012, pose.r * 0.03)
     if "braid" in e.scene.traits:
         for side in (-1, 1):
             for k in range(8):
                 x, y = pose.at(side * (w + 0.12), 0.75 + 0.2 * k)
-                fill(e.canvas, ellipse(x + (k % 2 - 0.5) * pose.r * 0.06, y, pose.r * 0.13, pose.r * 0.12), scale(hair, 0.85 + 0.25 * (k % 2)))
+                fill(
+                    e.canvas,
+                    ellipse(x + (k % 2 - 0.5) * pose.r * 0.06, y, pose.r * 0.13, pose.r * 0.12),
+                    scale(hair, 0.85 + 0.25 * (k % 2)),
+                )
 
 
 def _cropped(e: Easel, pose: Placed, face: Haired, hair: Colour) -> None:
     """Short hair over the brow, swept by its owner's habit."""
     w = face.wide
     sweep = (0.3, -0.3, 0.0)[face.style]
-    top = [(-w - 0.05, 0.08), (-w - 0.1, -0.45), (-w * 0.7, -1.0), (-0.1, -1.2), (w * 0.65, -1.06), (w + 0.1, -0.5), (w + 0.05, 0.08)]
-    brow = [(w * 0.9, -0.3), (w * 0.6, -0.55 - sweep * 0.3), (sweep, -0.62), (-w * 0.55, -0.55 + sweep * 0.3), (-w * 0.9, -0.3)]
+    top = [
+        (-w - 0.05, 0.08),
+        (-w - 0.1, -0.45),
+        (-w * 0.7, -1.0),
+        (-0.1, -1.2),
+        (w * 0.65, -1.06),
+        (w + 0.1, -0.5),
+        (w + 0.05, 0.08),
+    ]
+    brow = [
+        (w * 0.9, -0.3),
+        (w * 0.6, -0.55 - sweep * 0.3),
+        (sweep, -0.62),
+        (-w * 0.55, -0.55 + sweep * 0.3),
+        (-w * 0.9, -0.3),
+    ]
     shape = smooth([pose.at(a, b) for a, b in top + brow])
     wash(e.canvas, shape, scale(hair, 1.15), scale(hair, 0.8), 0.14)
     rng = e.rng("cropped")
@@ -236,14 +366,33 @@ def _cropped(e: Easel, pose: Placed, face: Haired, hair: Colour) -> None:
     for k in np.linspace(-0.9, 0.9, 15):
         a = k * w
         if curly:
-            fill(e.canvas, ellipse(*pose.at(a, -0.62 - 0.45 * (1 - k * k) + rng.uniform(-0.1, 0.1)), pose.r * 0.16, pose.r * 0.14), scale(hair, float(rng.uniform(0.8, 1.25))))
-        path = smooth([pose.at(a * 0.8, -1.1 + 0.25 * k * k), pose.at(a + sweep * 0.25, -0.8 + 0.2 * k * k), pose.at(a * 1.02 + sweep * 0.4, -0.52 + 0.2 * k * k)], closed=False)
+            fill(
+                e.canvas,
+                ellipse(*pose.at(a, -0.62 - 0.45 * (1 - k * k) + rng.uniform(-0.1, 0.1)), pose.r * 0.16, pose.r * 0.14),
+                scale(hair, float(rng.uniform(0.8, 1.25))),
+            )
+        path = smooth(
+            [
+                pose.at(a * 0.8, -1.1 + 0.25 * k * k),
+                pose.at(a + sweep * 0.25, -0.8 + 0.2 * k * k),
+                pose.at(a * 1.02 + sweep * 0.4, -0.52 + 0.2 * k * k),
+            ],
+            closed=False,
+        )
         brush(e.canvas, path, scale(hair, float(rng.uniform(0.72, 1.3))), pose.r * 0.03, pose.r * 0.012)
 
 
 def _forelock(e: Easel, pose: Placed, hair: Colour) -> None:
     """A shaven head with one long lock, as Cossacks wore it."""
-    path = smooth([pose.at(0.0, -0.98), pose.at(0.3 * (1 if pose.turn > 0 else -1), -1.05), pose.at(0.66 * (1 if pose.turn > 0 else -1), -0.6), pose.at(0.74 * (1 if pose.turn > 0 else -1), -0.1)], closed=False)
+    path = smooth(
+        [
+            pose.at(0.0, -0.98),
+            pose.at(0.3 * (1 if pose.turn > 0 else -1), -1.05),
+            pose.at(0.66 * (1 if pose.turn > 0 else -1), -0.6),
+            pose.at(0.74 * (1 if pose.turn > 0 else -1), -0.1),
+        ],
+        closed=False,
+    )
     brush(e.canvas, path, hair, pose.r * 0.26, pose.r * 0.06)
     brush(e.canvas, path, scale(hair, 1.35), pose.r * 0.05, pose.r * 0.02)
 
@@ -251,13 +400,39 @@ def _forelock(e: Easel, pose: Placed, hair: Colour) -> None:
 def _beard(e: Easel, pose: Placed, face: Haired, hair: Colour) -> None:
     w, t = face.wide, pose.turn * 0.08
     long = 1.75 if face.is_old else 1.3
-    outer = [(w * 0.98, 0.12), (w * 0.98, 0.7), (0.5 + t, 1.12), (0.1 + t, long), (-0.12 + t, long - 0.05), (-0.5 + t, 1.1), (-w * 0.98, 0.7), (-w * 0.98, 0.12)]
-    inner = [(-w * 0.84, 0.3), (-0.4 + t, 0.52), (-0.2 + t, 0.45), (0.0 + t, 0.49), (0.24 + t, 0.45), (0.44 + t, 0.52), (w * 0.84, 0.3)]
+    outer = [
+        (w * 0.98, 0.12),
+        (w * 0.98, 0.7),
+        (0.62 + t, 1.12),
+        (0.4 + t, long - 0.12),
+        (0.1 + t, long),
+        (-0.14 + t, long - 0.03),
+        (-0.42 + t, long - 0.16),
+        (-0.62 + t, 1.1),
+        (-w * 0.98, 0.7),
+        (-w * 0.98, 0.12),
+    ]
+    inner = [
+        (-w * 0.84, 0.3),
+        (-0.4 + t, 0.52),
+        (-0.2 + t, 0.45),
+        (0.0 + t, 0.49),
+        (0.24 + t, 0.45),
+        (0.44 + t, 0.52),
+        (w * 0.84, 0.3),
+    ]
     shape = smooth([pose.at(a, b) for a, b in outer + inner])
     wash(e.canvas, shape, hair, scale(hair, 0.85), 0.14)
     rng = e.rng("beard")
     for k in np.linspace(-0.85, 0.85, 16):
-        path = smooth([pose.at(k * 0.7 + t, 0.66 + 0.1 * abs(k)), pose.at(k * 0.5 + t, 1.0), pose.at(k * 0.2 + t, long - 0.45 * abs(k) - 0.05)], closed=False)
+        path = smooth(
+            [
+                pose.at(k * 0.7 + t, 0.66 + 0.1 * abs(k)),
+                pose.at(k * 0.5 + t, 1.0),
+                pose.at(k * 0.2 + t, long - 0.45 * abs(k) - 0.05),
+            ],
+            closed=False,
+        )
         brush(e.canvas, path, scale(hair, float(rng.uniform(0.72, 1.2))), pose.r * 0.04, pose.r * 0.012)
     mouth = ellipse(*pose.at(t * 1.5, 0.635), pose.r * 0.17, pose.r * 0.045)
     glaze(e.canvas, mouth, (150, 74, 70), 0.75, pose.r * 0.012)
@@ -267,7 +442,15 @@ def _beard(e: Easel, pose: Placed, face: Haired, hair: Colour) -> None:
 def _moustache(e: Easel, pose: Placed, hair: Colour) -> None:
     x = pose.turn * 0.14
     for side in (-1, 1):
-        path = smooth([pose.at(x, 0.5), pose.at(x + side * 0.18, 0.49), pose.at(x + side * 0.4, 0.62), pose.at(x + side * 0.46, 0.74)], closed=False)
+        path = smooth(
+            [
+                pose.at(x, 0.5),
+                pose.at(x + side * 0.18, 0.49),
+                pose.at(x + side * 0.4, 0.62),
+                pose.at(x + side * 0.46, 0.74),
+            ],
+            closed=False,
+        )
         brush(e.canvas, path, scale(hair, 0.92 + 0.12 * side), pose.r * 0.13, pose.r * 0.02)
 
 
@@ -299,7 +482,17 @@ def paint_headwear(e: Easel, pose: Placed, face: Haired) -> None:
 def _crown(e: Easel, pose: Placed, face: Haired) -> None:
     gold = _near(e, (224, 177, 62))
     w = face.wide
-    spikes = [(-w, -0.62), (-w * 1.12, -1.22), (-w * 0.55, -0.98), (-w * 0.42, -1.42), (0.0, -1.08), (w * 0.42, -1.42), (w * 0.55, -0.98), (w * 1.12, -1.22), (w, -0.62)]
+    spikes = [
+        (-w, -0.62),
+        (-w * 1.12, -1.22),
+        (-w * 0.55, -0.98),
+        (-w * 0.42, -1.42),
+        (0.0, -1.08),
+        (w * 0.42, -1.42),
+        (w * 0.55, -0.98),
+        (w * 1.12, -1.22),
+        (w, -0.62),
+    ]
     rim = ellipse(*pose.at(0, -0.62), pose.r * w, pose.r * 0.14, 0, 180)
     shape = np.vstack([points([pose.at(a, b) for a, b in spikes]), rim])
     wash(e.canvas, shape, scale(gold, 1.2), scale(gold, 0.72), 0.06, side=0.2)
@@ -321,30 +514,96 @@ def _hood(e: Easel, pose: Placed, face: Haired, cloth: Colour) -> None:
 def _hat(e: Easel, pose: Placed, face: Haired, felt: Colour) -> None:
     top_hat = "top hat" in " ".join(e.scene.traits) or e.scene.genre in ("classic", "historical", "children's")
     w, tall = face.wide, 1.85 if top_hat else 1.55
-    crown = smooth([pose.at(-w * 0.95, -0.62), pose.at(-w * 0.9, -tall), pose.at(-w * 0.2, -tall + (0.0 if top_hat else 0.12)), pose.at(w * 0.3, -tall), pose.at(w * 0.92, -tall + 0.05), pose.at(w * 0.95, -0.62), pose.at(0, -0.5)])
+    crown = smooth(
+        [
+            pose.at(-w * 0.95, -0.62),
+            pose.at(-w * 0.9, -tall),
+            pose.at(-w * 0.2, -tall + (0.0 if top_hat else 0.12)),
+            pose.at(w * 0.3, -tall),
+            pose.at(w * 0.92, -tall + 0.05),
+            pose.at(w * 0.95, -0.62),
+            pose.at(0, -0.5),
+        ]
+    )
     wash(e.canvas, crown, scale(felt, 1.2), scale(felt, 0.85), 0.08, side=0.2)
-    band = smooth([pose.at(-w * 0.96, -0.62), pose.at(-w * 0.95, -0.86), pose.at(0, -0.76), pose.at(w * 0.95, -0.86), pose.at(w * 0.96, -0.62), pose.at(0, -0.5)])
+    band = smooth(
+        [
+            pose.at(-w * 0.96, -0.62),
+            pose.at(-w * 0.95, -0.86),
+            pose.at(0, -0.76),
+            pose.at(w * 0.95, -0.86),
+            pose.at(w * 0.96, -0.62),
+            pose.at(0, -0.5),
+        ]
+    )
     fill(e.canvas, band, scale(_near(e, e.palette.accent(1)), 0.7))
-    brim = smooth([pose.at(-w * 1.6, -0.5), pose.at(-w, -0.68), pose.at(0, -0.56), pose.at(w, -0.68), pose.at(w * 1.6, -0.5), pose.at(w * 0.8, -0.38), pose.at(0, -0.34), pose.at(-w * 0.8, -0.38)])
+    brim = smooth(
+        [
+            pose.at(-w * 1.6, -0.5),
+            pose.at(-w, -0.68),
+            pose.at(0, -0.56),
+            pose.at(w, -0.68),
+            pose.at(w * 1.6, -0.5),
+            pose.at(w * 0.8, -0.38),
+            pose.at(0, -0.34),
+            pose.at(-w * 0.8, -0.38),
+        ]
+    )
     wash(e.canvas, brim, scale(felt, 1.1), scale(felt, 0.6), 0.05)
 
 
 def _fur_cap(e: Easel, pose: Placed, face: Haired, fur: Colour) -> None:
     w = face.wide
-    shape = smooth([pose.at(-w * 1.1, -0.45), pose.at(-w * 1.12, -1.0), pose.at(-w * 0.5, -1.5), pose.at(w * 0.5, -1.5), pose.at(w * 1.12, -1.0), pose.at(w * 1.1, -0.45), pose.at(0, -0.5)])
+    shape = smooth(
+        [
+            pose.at(-w * 1.1, -0.45),
+            pose.at(-w * 1.12, -1.0),
+            pose.at(-w * 0.5, -1.5),
+            pose.at(w * 0.5, -1.5),
+            pose.at(w * 1.12, -1.0),
+            pose.at(w * 1.1, -0.45),
+            pose.at(0, -0.5),
+        ]
+    )
     wash(e.canvas, shape, scale(fur, 1.2), scale(fur, 0.8), 0.16, side=0.15)
     rng = e.rng("fur cap")
     for _ in range(150):
         a, b = rng.uniform(-1.1, 1.1) * w, rng.uniform(-1.4, -0.45)
-        brush(e.canvas, points([pose.at(a, b), pose.at(a * 1.06, b - 0.09)]), scale(fur, float(rng.uniform(0.65, 1.45))), pose.r * 0.03, pose.r * 0.008)
+        brush(
+            e.canvas,
+            points([pose.at(a, b), pose.at(a * 1.06, b - 0.09)]),
+            scale(fur, float(rng.uniform(0.65, 1.45))),
+            pose.r * 0.03,
+            pose.r * 0.008,
+        )
 
 
 def _helmet(e: Easel, pose: Placed, face: Haired) -> None:
     steel = _near(e, (176, 186, 196))
     w = face.wide
-    shape = smooth([pose.at(-w * 1.08, 0.3), pose.at(-w * 1.1, -0.6), pose.at(-w * 0.4, -1.3), pose.at(w * 0.4, -1.3), pose.at(w * 1.1, -0.6), pose.at(w * 1.08, 0.3), pose.at(w * 0.84, 0.25), pose.at(w * 0.74, -0.4), pose.at(0, -0.52), pose.at(-w * 0.74, -0.4), pose.at(-w * 0.84, 0.25)])
+    shape = smooth(
+        [
+            pose.at(-w * 1.08, 0.3),
+            pose.at(-w * 1.1, -0.6),
+            pose.at(-w * 0.4, -1.3),
+            pose.at(w * 0.4, -1.3),
+            pose.at(w * 1.1, -0.6),
+            pose.at(w * 1.08, 0.3),
+            pose.at(w * 0.84, 0.25),
+            pose.at(w * 0.74, -0.4),
+            pose.at(0, -0.52),
+            pose.at(-w * 0.74, -0.4),
+            pose.at(-w * 0.84, 0.25),
+        ]
+    )
     wash(e.canvas, shape, scale(steel, 1.15), scale(steel, 0.7), 0.06, side=0.28)
-    brush(e.canvas, smooth([pose.at(0, -1.3), pose.at(0.05, -0.9), pose.at(0.05, -0.5)], closed=False), scale(steel, 1.3), pose.r * 0.05, pose.r * 0.07)
+    brush(
+        e.canvas,
+        smooth([pose.at(0, -1.3), pose.at(0.05, -0.9), pose.at(0.05, -0.5)], closed=False),
+        scale(steel, 1.3),
+        pose.r * 0.05,
+        pose.r * 0.07,
+    )
 
 
 def _wreath(e: Easel, pose: Placed, face: Haired) -> None:
@@ -354,4 +613,8 @@ def _wreath(e: Easel, pose: Placed, face: Haired) -> None:
         leaf = _near(e, e.palette.leaves[0])
         fill(e.canvas, ellipse(x, y, pose.r * 0.11, pose.r * 0.07), scale(leaf, float(rng.uniform(0.7, 1.1))))
         if rng.random() < 0.6:
-            fill(e.canvas, ellipse(x, y, pose.r * 0.065, pose.r * 0.065), _near(e, e.palette.accent(int(rng.integers(5)))))
+            fill(
+                e.canvas,
+                ellipse(x, y, pose.r * 0.065, pose.r * 0.065),
+                _near(e, e.palette.accent(int(rng.integers(5)))),
+            )

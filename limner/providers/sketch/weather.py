@@ -84,7 +84,14 @@ def paint_rain(e: Easel) -> None:
         length = e.u * (3.0 + 3.2 * layer)
         for x, y in zip(rng.uniform(-0.1, 1.1, count) * e.w, rng.uniform(-0.1, 1, count) * e.h, strict=True):
             half = max(0.35, e.u * (0.05 + 0.03 * layer))
-            stroke = points([(x - half, y), (x + half, y), (x + slant * length + half, y + length), (x + slant * length - half, y + length)])
+            stroke = points(
+                [
+                    (x - half, y),
+                    (x + half, y),
+                    (x + slant * length + half, y + length),
+                    (x + slant * length - half, y + length),
+                ]
+            )
             glaze(e.canvas, stroke, tone, 0.2 + 0.08 * layer)
     for x, y in zip(rng.uniform(0, e.w, 40), rng.uniform(0.82, 1, 40) * e.h, strict=True):
         glaze(e.canvas, ellipse(x, y, e.u * 0.9, e.u * 0.22), tone, 0.3)
@@ -127,7 +134,14 @@ def paint_shafts(e: Easel, x: float | None = None, y: float = 0.0) -> None:
         start = from_x + way * e.u * (k * 7 - 12) * rng.uniform(0.8, 1.2)
         wide, lean = e.u * rng.uniform(2, 5), way * e.h * rng.uniform(0.3, 0.48)
         low = e.h * rng.uniform(0.8, 1.0)
-        beam = points([(start - wide, y - e.u * 3), (start + wide, y - e.u * 3), (start + lean + wide * 3, low), (start + lean - wide * 2, low)])
+        beam = points(
+            [
+                (start - wide, y - e.u * 3),
+                (start + wide, y - e.u * 3),
+                (start + lean + wide * 3, low),
+                (start + lean - wide * 2, low),
+            ]
+        )
         glaze(e.canvas, beam, mix(e.palette.light, (255, 250, 225), 0.4), float(rng.uniform(0.1, 0.22)), wide * 0.7)
     paint_motes(e, 60)
 
@@ -155,7 +169,14 @@ def paint_petals(e: Easel) -> None:
     for _ in range(70):
         x, y, r = rng.uniform(0, e.w), rng.uniform(0.05, 1) * e.h, e.u * rng.uniform(0.4, 1.1)
         a = rng.uniform(0, np.pi)
-        leaf = points([(x - np.cos(a) * r, y - np.sin(a) * r), (x - np.sin(a) * r * 0.45, y + np.cos(a) * r * 0.45), (x + np.cos(a) * r, y + np.sin(a) * r), (x + np.sin(a) * r * 0.45, y - np.cos(a) * r * 0.45)])
+        leaf = points(
+            [
+                (x - np.cos(a) * r, y - np.sin(a) * r),
+                (x - np.sin(a) * r * 0.45, y + np.cos(a) * r * 0.45),
+                (x + np.cos(a) * r, y + np.sin(a) * r),
+                (x + np.sin(a) * r * 0.45, y - np.cos(a) * r * 0.45),
+            ]
+        )
         fills(e.canvas, [leaf], e.palette.lit(scale(colours[int(rng.integers(len(colours)))], 1.1)))
 
 
