@@ -25,6 +25,8 @@ CLIENT = {
     # Results are read by whoever can write them: JSON, never pickles.
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "limner",
+    # A run's colour says that it ended; a line that says it too costs as much as an event.
+    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
     # People read progress bars and sentences; the runs' own lines, tracebacks too, are in the UI.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
@@ -65,7 +67,25 @@ def prefect_environment(home: Path, api_url: str) -> dict[str, str]:
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database_file(home)}",
         # The API is ours and of the same version.
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+        "PREFECT_API_SSL_CERT_FILE": str(_one_authority(place)),
     }
+
+
+def _one_authority(place: Path) -> Path:
+    """Return a file with one certificate authority, made on demand.
+
+    Our own API speaks plain HTTP on loopback, but each of a flow run's clients loads every authority of the world
+    first, which takes longer than its call.
+    """
+    file = place / "authority.pem"
+    if not file.exists():
+        import certifi  # noqa: PLC0415 - read once in the life of a home
+
+        end = "-----END CERTIFICATE-----\n"
+        fresh = file.with_name(f"authority.{os.getpid()}.new")
+        fresh.write_text(Path(certifi.where()).read_text().split(end, 1)[0] + end)
+        fresh.replace(file)
+    return file
 
 
 def told_environment(home: Path, api_url: str) -> dict[str, str]:

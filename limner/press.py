@@ -200,7 +200,7 @@ def give_up(room: Room, batch_id: str, position: int, reason: str) -> None:
     """Settle a job as failed for a reason outside the chain, where the ledger can still be told."""
     progress = room.progress(batch_id)
     with suppress(LedgerUnreachable):
-        room.ledger.run(
+        room.ledger.ask(
             lambda connection: attempts.fail_job(connection, batch_id, position, reason), patience_seconds=0
         )
     progress.note("failed")
@@ -229,12 +229,12 @@ def _claim_and_look(
             if stands.left_open:
                 attempts.settle_unknown(connection, ours.order_key)
             return _Ours(stands.job, ours)
-        release(connection, ours)
         if end is None and stands.hit is not None:
             finding.take_hit(connection, batch, position, stands.hit, time.monotonic() - started)
+        release(connection, ours)
         return end or JobEnd(stands.job.job.key, "reused")
 
-    return room.ledger.run(look)
+    return room.ledger.ask(look)
 
 
 def _settled(stands: finding.Standing, waited: bool) -> JobEnd | None:
@@ -254,7 +254,7 @@ def _make(room: Room, batch: Batch, ours: _Ours, run_id: str | None, ask: Ask, s
         if outcome.result is not None:
             return JobEnd(job.job.key, "made", sha256=outcome.result)
         seconds = time.monotonic() - started
-        room.ledger.run(
+        room.ledger.ask(
             lambda connection: attempts.fail_job(connection, batch.id, job.position, outcome.reason, seconds)
         )
         return JobEnd(job.job.key, "failed", reason=outcome.reason)
@@ -266,7 +266,7 @@ def _make(room: Room, batch: Batch, ours: _Ours, run_id: str | None, ask: Ask, s
 
 def _give_back(room: Room, ours: Claim) -> None:
     with suppress(LedgerUnreachable):  # the claim then ends with its lease
-        room.ledger.run(lambda connection: release(connection, ours), patience_seconds=0)
+        room.ledger.ask(lambda connection: release(connection, ours), patience_seconds=0)
 
 
 def _ask_providers(room: Room, batch: Batch, ours: _Ours, run_id: str | None, ask: Ask, started: float) -> Outcome[str]:
@@ -320,7 +320,7 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
     with room.slots:
         started = time.monotonic()
         room.reach("intent")
-        room.ledger.run(lambda connection: attempts.intend(connection, intent))
+        room.ledger.ask(lambda connection: attempts.intend(connection, intent))
         try:
             answer = _call(room, intent)
         except LimnerError as error:
@@ -350,7 +350,7 @@ def _keep(room: Room, intent: Intent, answer: Answer, spent: Spent, job_started:
         room.ledger.run(lambda connection: attempts.keep_rejected(connection, intent, artifact, verdict, spent))
         raise Rejected(_rejection(verdict))
     seconds = time.monotonic() - job_started
-    room.ledger.run(lambda connection: attempts.record(connection, intent, artifact, verdict, spent, seconds))
+    room.ledger.ask(lambda connection: attempts.record(connection, intent, artifact, verdict, spent, seconds))
     return artifact.sha256
 
 
@@ -358,7 +358,7 @@ def _call(room: Room, intent: Intent) -> Answer:
     provider = room.providers[intent.provider]
 
     def accepted(provider_id: str) -> None:
-        room.ledger.run(lambda connection: attempts.accepted(connection, intent.id, provider_id))
+        room.ledger.ask(lambda connection: attempts.accepted(connection, intent.id, provider_id))
 
     order = intent.job.job.order
     asked = Asked(
@@ -376,7 +376,7 @@ def _call(room: Room, intent: Intent) -> Answer:
 
 
 def _key_of(room: Room, sha256: str) -> str:
-    key = room.ledger.run(lambda connection: attempts.artifact_key_of(connection, sha256))
+    key = room.ledger.ask(lambda connection: attempts.artifact_key_of(connection, sha256))
     if key is None:
         raise BadImage(f"The reference {sha256} is in no bucket; make it first.")
     return key

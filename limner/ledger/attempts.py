@@ -17,16 +17,16 @@ from limner.ledger.claims import Claim
 from limner.ledger.plans import Batch, StoredJob
 
 # The lease covers the call: while a provider may still answer, nobody else asks it for the same order.
-_COVER = text("""
-    update claims set lease_until = greatest(lease_until, clock_timestamp() + make_interval(secs => :deadline))
-     where order_key = :order_key and token = :token
-""")
 _INTEND = text("""
+    with covered as (
+        update claims set lease_until = greatest(lease_until, clock_timestamp() + make_interval(secs => :deadline))
+         where order_key = :order_key and token = :token returning order_key)
     insert into attempts (id, order_key, batch_id, job_key, run_id, task_run_id, provider, model, number, seed, token,
                           fingerprint, prompt, negative_prompt, dropped)
-    values (:id, :order_key, :batch_id, :job_key, :run_id, :task_run_id, :provider, :model, :number, :seed, :token,
-            :fingerprint, :prompt, :negative_prompt, cast(:dropped as jsonb))
-    on conflict (id) do nothing
+    select :id, order_key, :batch_id, :job_key, :run_id, :task_run_id, :provider, :model, :number, :seed, :token,
+           :fingerprint, :prompt, :negative_prompt, cast(:dropped as jsonb)
+      from covered
+    on conflict (id) do update set token = excluded.token
 """)
 _ACCEPTED = text("update attempts set provider_id = :provider_id where id = :id")
 _SETTLED = text("""
@@ -39,7 +39,6 @@ _UNKNOWN = text("""
                         reason = 'the process that asked ended before the answer was recorded'
      where order_key = :order_key and outcome is null
 """)
-_OWNED = text("delete from claims where order_key = :order_key and token = :token")
 _ARTIFACT = text("""
     insert into artifacts (sha256, key, media_type, width, height, size_bytes)
     values (:sha256, :key, :media_type, :width, :height, :size_bytes)
@@ -50,29 +49,51 @@ _VERDICT = text("""
     values (:attempt_id, :sha256, :gate, :score, :level, :accepted, cast(:findings as jsonb))
     on conflict (attempt_id) do nothing
 """)
+# All or nothing, in one statement: each part hangs on the claim that is released first.
 _RECORD = text("""
-    insert into records (owner, order_key, base_key, similar_key, generation, sha256, attempt_id, batch_id, job_key,
-                         provider, model, asked_model)
-    select :owner, j.order_key, j.base_key, j.similar_key, :generation, :sha256, :attempt_id, j.batch_id, j.key,
-           :provider, :model, :asked_model
-      from jobs j where j.batch_id = :batch_id and j.position = :position
-    returning id
-""")
-_PARENT = text("""
-    insert into parents (record_id, parent_sha256, role) values (:record_id, :parent, :role) on conflict do nothing
-""")
-_MADE = text("""
-    update jobs set status = 'made', record_id = :record_id, reused = null, reason = null, seconds = :seconds,
-                    settled_at = now()
-     where batch_id = :batch_id and position = :position
-""")
-_SETTLE = text("""
-    with spent as (
+    with owned as (
+        delete from claims where order_key = :order_key and token = :token returning order_key),
+    stored as (
+        insert into artifacts (sha256, key, media_type, width, height, size_bytes)
+        select :sha256, :key, :media_type, :width, :height, :size_bytes from owned
+        on conflict (sha256) do update set tombstoned_at = null returning sha256),
+    settled as (
+        update attempts set outcome = 'made', settled_at = now(), seconds = :seconds, cost_usd = :cost,
+                            sha256 = :sha256, model = coalesce(:model, model), revised_prompt = :revised
+         where id = :attempt_id and exists (select from owned) returning id),
+    judged as (
+        insert into verdicts (attempt_id, sha256, gate, score, level, accepted, findings)
+        select id, :sha256, :gate, :score, :level, :accepted, cast(:findings as jsonb) from settled),
+    recorded as (
+        insert into records (owner, order_key, base_key, similar_key, generation, sha256, attempt_id, batch_id, job_key,
+                             provider, model, asked_model)
+        select :owner, j.order_key, j.base_key, j.similar_key, :generation, :sha256, settled.id, j.batch_id, j.key,
+               :provider, :model, :asked_model
+          from jobs j, stored, settled where j.batch_id = :batch_id and j.position = :position
+        returning id),
+    descended as (
+        insert into parents (record_id, parent_sha256, role)
+        select recorded.id, p.of, p.role
+          from recorded, json_to_recordset(cast(:parents as json)) as p(of text, role text)
+        on conflict do nothing),
+    made as (
+        update jobs set status = 'made', record_id = recorded.id, reused = null, reason = null,
+                        seconds = :job_seconds, settled_at = now()
+          from recorded where batch_id = :batch_id and position = :position),
+    spent as (
         insert into entries (owner, period, batch_id, attempt_id, what, pictures_reserved, pictures_used, usd_used)
-        values (:owner, :period, :batch_id, :attempt_id, 'settled', - cast(:pictures as int), :pictures, :cost))
-    update counters set pictures_reserved = pictures_reserved - :pictures, pictures_used = pictures_used + :pictures,
-                        usd_used = usd_used + :cost
-     where owner = :owner and period = :period
+        select :owner, :period, :batch_id, id, 'settled', -1, 1, :cost from settled),
+    counted as (
+        update counters set pictures_reserved = pictures_reserved - 1, pictures_used = pictures_used + 1,
+                            usd_used = usd_used + :cost
+         where owner = :owner and period = :period and exists (select from owned))
+    select id from recorded
+""")
+_SPEND = text("""
+    with spent as (
+        insert into entries (owner, period, batch_id, attempt_id, what, usd_used)
+        values (:owner, :period, :batch_id, :attempt_id, 'settled', :cost))
+    update counters set usd_used = usd_used + :cost where owner = :owner and period = :period
 """)
 _JOB_FAILED = text("""
     update jobs set status = 'failed', reason = :reason, seconds = :seconds, settled_at = now()
@@ -116,9 +137,6 @@ class Spent:
 def intend(connection: Connection, intent: Intent) -> None:
     """Write the intent; raises LeaseLost when the order is no longer ours."""
     job = intent.job
-    covered = {"order_key": job.order_key, "token": intent.claim.token, "deadline": intent.timeout_seconds + 10}
-    if connection.execute(_COVER, covered).rowcount == 0:
-        raise LeaseLost(f"{job.job.key} is held by another process now; stepping back.")
     row = {
         "id": intent.id,
         "order_key": job.order_key,
@@ -135,8 +153,10 @@ def intend(connection: Connection, intent: Intent) -> None:
         "prompt": intent.prompt,
         "negative_prompt": intent.negative_prompt,
         "dropped": json.dumps(list(intent.dropped)),
+        "deadline": intent.timeout_seconds + 10,
     }
-    connection.execute(_INTEND, row)
+    if connection.execute(_INTEND, row).rowcount == 0:
+        raise LeaseLost(f"{job.job.key} is held by another process now; stepping back.")
 
 
 def accepted(connection: Connection, attempt_id: str, provider_id: str) -> None:
@@ -153,38 +173,55 @@ def settle_failed(
     connection: Connection, intent: Intent, outcome: str, reason: str, spent: Spent, sha256: str | None = None
 ) -> None:
     """Settle an attempt that brought no accepted picture."""
-    if _settled(connection, intent, outcome, spent, reason, sha256) and spent.cost_usd:
-        _settle_spend(connection, intent, pictures=0, cost_usd=spent.cost_usd)
+    row = {
+        "id": intent.id,
+        "outcome": outcome,
+        "reason": reason,
+        "seconds": spent.seconds,
+        "cost": spent.cost_usd,
+        "sha256": sha256,
+        "model": spent.model,
+        "revised": spent.revised_prompt,
+    }
+    if connection.execute(_SETTLED, row).rowcount == 1 and spent.cost_usd:
+        connection.execute(_SPEND, _counter(intent) | {"attempt_id": intent.id, "cost": spent.cost_usd})
 
 
 def keep_rejected(connection: Connection, intent: Intent, artifact: Artifact, verdict: Verdict, spent: Spent) -> None:
     """Keep a rejected image with the reason; nothing is recorded for its job."""
     connection.execute(_ARTIFACT, asdict(artifact))
     settle_failed(connection, intent, "rejected", ", ".join(verdict.issues), spent, artifact.sha256)
-    _keep_verdict(connection, intent, artifact, verdict)
+    connection.execute(_VERDICT, _verdict_row(intent, artifact, verdict))
 
 
 def record(
     connection: Connection, intent: Intent, artifact: Artifact, verdict: Verdict, spent: Spent, job_seconds: float
 ) -> None:
-    """Tie the picture to everything it came from, in one transaction; raises LeaseLost when the token is stale.
+    """Tie the picture to everything it came from, in one statement; raises LeaseLost when the token is stale.
 
     Safe to repeat: an attempt that is settled as `made` is recorded already.
     """
-    owned = {"order_key": intent.job.order_key, "token": intent.claim.token}
-    if connection.execute(_OWNED, owned).rowcount == 0:
-        if connection.execute(_IS_MADE, {"id": intent.id}).scalar():
-            return
+    order = intent.job.job.order
+    row = {
+        **asdict(artifact),
+        **_verdict_row(intent, artifact, verdict),
+        **_counter(intent),
+        "order_key": intent.job.order_key,
+        "token": intent.claim.token,
+        "seconds": spent.seconds,
+        "cost": spent.cost_usd,
+        "model": spent.model or intent.model,
+        "revised": spent.revised_prompt,
+        "generation": order.generation,
+        "position": intent.job.position,
+        "provider": intent.provider,
+        "asked_model": intent.batch.model,
+        "parents": json.dumps([asdict(parent) for parent in (*order.references, *order.controls)]),
+        "job_seconds": job_seconds,
+    }
+    recorded = connection.execute(_RECORD, row).one_or_none() is not None
+    if not recorded and not connection.execute(_IS_MADE, {"id": intent.id}).scalar():
         raise LeaseLost(f"{intent.job.job.key} is held by another process now; stepping back.")
-    connection.execute(_ARTIFACT, asdict(artifact))
-    _settled(connection, intent, "made", spent, None, artifact.sha256)
-    _keep_verdict(connection, intent, artifact, verdict)
-    record_id = connection.execute(_RECORD, _record_row(intent, artifact, spent)).scalar_one()
-    for parent in (*intent.job.job.order.references, *intent.job.job.order.controls):
-        connection.execute(_PARENT, {"record_id": record_id, "parent": parent.of, "role": parent.role})
-    made = {"batch_id": intent.batch.id, "position": intent.job.position, "record_id": record_id}
-    connection.execute(_MADE, made | {"seconds": job_seconds})
-    _settle_spend(connection, intent, pictures=1, cost_usd=spent.cost_usd)
 
 
 def artifact_key_of(connection: Connection, sha256: str) -> str | None:
@@ -199,57 +236,17 @@ def fail_job(connection: Connection, batch_id: str, position: int, reason: str, 
     connection.execute(_JOB_FAILED, asked)
 
 
-def _settled(
-    connection: Connection, intent: Intent, outcome: str, spent: Spent, reason: str | None, sha256: str | None
-) -> bool:
-    row = {
-        "id": intent.id,
-        "outcome": outcome,
-        "reason": reason,
-        "seconds": spent.seconds,
-        "cost": spent.cost_usd,
-        "sha256": sha256,
-        "model": spent.model,
-        "revised": spent.revised_prompt,
-    }
-    return connection.execute(_SETTLED, row).rowcount == 1
-
-
-def _keep_verdict(connection: Connection, intent: Intent, artifact: Artifact, verdict: Verdict) -> None:
-    findings = json.dumps([asdict(finding) for finding in verdict.findings])
-    row = {
+def _verdict_row(intent: Intent, artifact: Artifact, verdict: Verdict) -> dict[str, Any]:
+    return {
         "attempt_id": intent.id,
         "sha256": artifact.sha256,
         "gate": verdict.gate,
         "score": verdict.score,
         "level": verdict.level,
         "accepted": verdict.accepted,
-        "findings": findings,
-    }
-    connection.execute(_VERDICT, row)
-
-
-def _record_row(intent: Intent, artifact: Artifact, spent: Spent) -> dict[str, Any]:
-    return {
-        "owner": intent.batch.owner,
-        "generation": intent.job.job.order.generation,
-        "sha256": artifact.sha256,
-        "attempt_id": intent.id,
-        "batch_id": intent.batch.id,
-        "position": intent.job.position,
-        "provider": intent.provider,
-        "model": spent.model or intent.model,
-        "asked_model": intent.batch.model,
+        "findings": json.dumps([asdict(finding) for finding in verdict.findings]),
     }
 
 
-def _settle_spend(connection: Connection, intent: Intent, pictures: int, cost_usd: float) -> None:
-    asked = {
-        "owner": intent.batch.owner,
-        "period": intent.batch.period,
-        "batch_id": intent.batch.id,
-        "attempt_id": intent.id,
-        "pictures": pictures,
-        "cost": cost_usd,
-    }
-    connection.execute(_SETTLE, asked)
+def _counter(intent: Intent) -> dict[str, Any]:
+    return {"owner": intent.batch.owner, "period": intent.batch.period, "batch_id": intent.batch.id}
