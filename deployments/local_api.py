@@ -177,8 +177,8 @@ def _guard(home: Path, use: _Use, port: int, ended: threading.Event) -> None:
     while not ended.wait(GUARD_SECONDS):
         said = running_api(home)
         stopped = stopped + 1 if said and _is_stopped(said.pid) else 0
-        if stopped * GUARD_SECONDS > STUCK_SECONDS:
-            _end_stuck(home)
+        if said and stopped * GUARD_SECONDS > STUCK_SECONDS:
+            _end_stuck(home, said.pid)
         elif said is None:
             try:
                 _keeper(home, use, port, time.monotonic() + STUCK_SECONDS)
@@ -239,7 +239,7 @@ def _wait_until_ready(home: Path, use: _Use, here: Kept, deadline: float, second
         late = late or time.time() - here.since > max(seconds, STUCK_SECONDS)
         if late and not replaced:
             replaced, stopped_since = True, None
-            _end_stuck(home)
+            _end_stuck(home, here.pid)
             deadline = now + seconds
         if running_api(home) != here:
             here = _replacement(home, use, here, deadline)
@@ -271,10 +271,10 @@ def _is_stopped(pid: int) -> bool:
         return False
 
 
-def _end_stuck(home: Path) -> None:
-    """End a keeper that does not answer; only a process that is the keeper of this home."""
+def _end_stuck(home: Path, pid: int | None = None) -> None:
+    """End a keeper that does not answer; only a process that is the keeper of this home, and still the one meant."""
     said = kept(home)
-    if said is None:
+    if said is None or (pid is not None and pid != said.pid):
         return
     try:
         process = psutil.Process(said.pid)
@@ -282,9 +282,12 @@ def _end_stuck(home: Path) -> None:
         if "deployments.keeper" in words and str(home) in words:
             _log.warning("The Prefect API of %s (process %s) does not answer; starting it anew", home, said.pid)
             process.kill()
-            process.wait(STUCK_SECONDS)
     except psutil.Error:
         return
+    # Its lock, not its process id: a killed child of somebody else may stay in the table for long.
+    deadline = time.monotonic() + STUCK_SECONDS
+    while keeper_runs(home) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
 
 
 def _stuck(home: Path) -> Unreachable:

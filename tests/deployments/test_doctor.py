@@ -4,19 +4,22 @@ import json
 from pathlib import Path
 
 from deployments.doctor import Finding, as_text, exit_status
+from limner.home.postgres import postgres_runs
 from tests.deployments.test_command_line import limner
-from tests.deployments.users import keepers
 
 
-def test_a_new_home_is_fine_and_what_is_not_configured_is_named(tmp_path: Path) -> None:
-    done = limner(tmp_path / "home", "doctor", "--json")
+def test_a_sound_home_is_fine_and_what_is_not_configured_is_named(home: Path, used: str) -> None:
+    done = limner(home, "doctor", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads(done.stdout)
-    states = {one["what"]: one["state"] for one in said["findings"]}
+    findings = {one["what"]: one for one in said["findings"]}
     assert said["fine"] is True
-    assert {states[what] for what in ("home", "ledger", "Prefect API", "bucket", "provider sketch")} == {"fine"}
-    assert states["provider pollinations"] == "missing"
-    assert not keepers(tmp_path), "nothing that the doctor started goes on"
+    assert {findings[what]["state"] for what in ("home", "ledger", "Prefect API", "bucket", "provider sketch")} == {
+        "fine"
+    }
+    assert used.removesuffix("/api") in findings["Prefect API"]["said"]
+    assert findings["provider pollinations"]["state"] == "missing"
+    assert not postgres_runs(home), "nothing that the doctor started goes on"
 
 
 def test_what_is_away_is_broken_and_no_password_is_shown(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -29,21 +28,6 @@ with prefect_api(read_settings()):
     async def many(): return [one(number) for number in range(30)]
     asyncio.run(many())
 """
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a long path: nothing of the API's may depend on a short one."""
-    return tmp_path_factory.mktemp("home") / ("long " * 30).strip()
-
-
-@pytest.fixture(scope="module")
-def used(home: Path) -> Iterator[str]:
-    """The URL of an API that another process keeps in use; started again when a test ended it."""
-    with users(home) as (user,):
-        yield user.enters()
-        user.leaves()
-    assert not keepers(home)
 
 
 def status(url: str, **headers: str) -> int:

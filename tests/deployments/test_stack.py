@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from deployments.stack import running
 from limner.home.postgres import postgres_runs
@@ -32,7 +33,7 @@ def belonging_to(home: Path) -> list[str]:
     return found
 
 
-def test_the_life_of_a_stack(tmp_path: Path) -> None:
+def test_up_is_healthy_and_only_once_and_down_leaves_nothing(tmp_path: Path) -> None:
     """Told in order, since each start takes many seconds."""
     port = free_port()
     done = limner(tmp_path, "up", "--detach", "--port", port)
@@ -52,17 +53,22 @@ def test_the_life_of_a_stack(tmp_path: Path) -> None:
     assert "already up" in limner(tmp_path, "up").stdout
     assert len(keepers(tmp_path)) == 1
 
-    here = running(tmp_path)
-    assert here is not None
-    os.kill(here.pid, signal.SIGKILL)
-    assert becomes(lambda: not belonging_to(tmp_path), 25), belonging_to(tmp_path)
-    assert not postgres_runs(tmp_path)
-    assert "not up" in limner(tmp_path, "down").stdout
-
-    assert limner(tmp_path, "up", "--detach", "--port", port).returncode == 0
     down = limner(tmp_path, "down")
     assert down.returncode == 0 and "is down" in down.stdout
     assert not belonging_to(tmp_path) and not postgres_runs(tmp_path)
+
+
+@pytest.mark.chaos
+def test_nothing_of_a_killed_stack_lives_on_and_the_next_one_comes_up(tmp_path: Path) -> None:
+    port = free_port()
+    for _ in range(2):
+        assert limner(tmp_path, "up", "--detach", "--port", port).returncode == 0
+        here = running(tmp_path)
+        assert here is not None
+        os.kill(here.pid, signal.SIGKILL)
+        assert becomes(lambda: not belonging_to(tmp_path), 25), belonging_to(tmp_path)
+        assert not postgres_runs(tmp_path)
+        assert "not up" in limner(tmp_path, "down").stdout
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:

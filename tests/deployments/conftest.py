@@ -1,0 +1,23 @@
+"""One Prefect API for the tests that only need one: its start takes seconds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deployments.users import keepers, users
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a long path: nothing of the API's may depend on a short one."""
+    return tmp_path_factory.mktemp("home") / ("long " * 30).strip()
+
+
+@pytest.fixture(scope="session")
+def used(home: Path) -> Iterator[str]:
+    """The URL of an API of `home` that another process keeps in use."""
+    with users(home) as (user,):
+        yield user.enters()
+        user.leaves()
+    assert not keepers(home)
