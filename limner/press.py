@@ -443,7 +443,7 @@ def _put(room: Room, key: str, data: bytes, media_type: str) -> None:
     retrying = Retrying(
         retry=retry_if_exception_type(BucketUnreachable),
         stop=stop_after_delay(room.rules.bucket_patience_seconds),
-        wait=wait_exponential_jitter(initial=0.2, max=5),
+        wait=wait_exponential_jitter(multiplier=0.2, max=5),
         reraise=True,
     )
     retrying(room.bucket.put, key, data, media_type)

@@ -80,7 +80,7 @@ class Ledger:
         retrying = Retrying(
             retry=retry_if_exception_type(LedgerUnreachable),
             stop=stop_after_delay(patience),
-            wait=wait_exponential_jitter(initial=0.1, max=2, jitter=0.5),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2, jitter=0.5),
             reraise=True,
         )
         done: T = retrying(self._revived, engine, work)
