@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from limner.providers.sketch import interior, land, landscape, outdoors, plants, sky, weather
-from limner.providers.sketch.canvas import glow, mix, profile, scale, wash
+from limner.providers.sketch.canvas import glaze, glow, mix, profile, rectangle, scale, wash
 from limner.providers.sketch.easel import Easel
 
 # Places that are hardly more than air and light: planes of trees under much sky show them best.
@@ -81,11 +81,12 @@ def _blaze(e: Easel) -> None:
     rng = e.rng("blaze")
     horizon = e.h * 0.66
     sky.paint_sky(e, horizon)
+    glaze(e.canvas, rectangle(0, 0, e.w, e.h), (16, 8, 16), 0.45)
     dark = mix(e.palette.ink, (60, 24, 18), 0.4)
     edge = (horizon + e.h * 0.03 * profile(e.w, rng, 2, 0.4, 4)).astype(np.float32)
     wash(e.canvas, land.silhouette(e, edge), scale(dark, 1.5), scale(dark, 0.6), 0.12)
     x = e.w * rng.uniform(0.4, 0.6)
-    glow(e.canvas, x, e.h * 0.66, e.u * 95, (255, 96, 30), 0.8)
+    glow(e.canvas, x, e.h * 0.66, e.u * 95, (214, 66, 22), 0.5)
     for k in (-1.1, 1.0, -0.45, 0.5, 0.0):
         outdoors.paint_fire(e, x + k * e.u * 17, e.h * (0.83 - 0.05 * abs(k)), e.u * (22 - 8 * abs(k)))
     weather.paint_embers(e, x, e.h * 0.8, e.u * 30)

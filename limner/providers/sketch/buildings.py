@@ -263,6 +263,8 @@ def paint_house(e: Easel, x: float, y: float, size: float, depth: float, number:
             (x - half * 0.72, top),
         ]
     )
+    if e.scene.season == "winter":
+        roof = mix(roof, e.palette.lit((246, 249, 255)), 0.8)
     wash(e.canvas, slope, scale(roof, 1.15), scale(roof, 0.8), 0.14)
     if size > e.u * 9:
         for k in np.linspace(0.2, 0.85, 4):

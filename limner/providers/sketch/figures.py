@@ -40,9 +40,12 @@ def paint_person(e: Easel, who: str, x: float, y: float, tall: float, way: int, 
     stride = tall * rng.uniform(0.05, 0.12)
     skirted = who in ("girl", "woman", "old_woman") or "robe" in e.scene.traits
     _legs(e, x, y, tall, stride, way, skirted)
+    hair = hair_colour(e, who, rng)
+    if who in ("girl", "woman"):
+        _back_hair(e, x + way * tall * 0.015, y - tall * 0.88, tall * 0.1, way, scale(hair, 0.85))
     (_dress if skirted else _coat)(e, x, y, tall, way, colour, who)
     _arms(e, x, y, tall, way, colour, rng)
-    _head(e, x + way * tall * 0.015, y - tall * 0.88, tall * 0.1, way, who, rng)
+    _head(e, x + way * tall * 0.015, y - tall * 0.88, tall * 0.1, way, who, hair)
 
 
 def clothes_colour(e: Easel, who: str, number: int) -> Colour:
@@ -126,36 +129,40 @@ def _arms(e: Easel, x: float, y: float, tall: float, way: int, colour: Colour, r
         fill(e.canvas, ellipse(*hand, tall * 0.024, tall * 0.024), skin)
 
 
-def _head(e: Easel, x: float, y: float, r: float, way: int, who: str, rng: np.random.Generator) -> None:
+def hair_colour(e: Easel, who: str, rng: np.random.Generator) -> Colour:
+    """Return someone's hair: the words' colour, white in the old, fair for a girl with a ribbon."""
     hairs = [rgb(one) for one in palettes().hairs]
-    hair = named(e.scene.colours["hair"]) if "hair" in e.scene.colours else hairs[int(rng.integers(len(hairs)))]
+    hair = hairs[int(rng.integers(len(hairs)))]
     if who.startswith("old"):
         hair = (214, 210, 204)
     if "band" in e.scene.traits and who == "girl":
         hair = (226, 186, 104)
-    hair = e.palette.lit(hair)
-    if who in ("girl", "woman"):
-        fill(
-            e.canvas,
-            smooth(
-                [
-                    (x - r, y - r * 0.5),
-                    (x, y - r * 1.2),
-                    (x + r, y - r * 0.4),
-                    (x + r * 0.8 - way * r * 0.5, y + r * 1.7),
-                    (x - r * 0.9 - way * r * 0.4, y + r * 1.8),
-                ]
-            ),
-            hair,
-        )
+    return e.palette.lit(named(e.scene.colours["hair"]) if "hair" in e.scene.colours else hair)
+
+
+def _back_hair(e: Easel, x: float, y: float, r: float, way: int, hair: Colour) -> None:
+    """Paint long hair: it falls behind the shoulders, so it comes before the clothes."""
+    fill(
+        e.canvas,
+        smooth(
+            [
+                (x - r, y - r * 0.5),
+                (x, y - r * 1.2),
+                (x + r, y - r * 0.4),
+                (x + r * 0.8 - way * r * 0.5, y + r * 1.7),
+                (x - r * 0.9 - way * r * 0.4, y + r * 1.8),
+            ]
+        ),
+        hair,
+    )
+
+
+def _head(e: Easel, x: float, y: float, r: float, way: int, who: str, hair: Colour) -> None:
     skin = e.palette.of("skin")
     fill(e.canvas, ellipse(x, y, r * 0.78, r * 0.92), skin)
-    cap = np.vstack(
-        [
-            ellipse(x - way * r * 0.1, y - r * 0.1, r * 0.9, r * 0.98, 180, 360),
-            points([(x + way * r * 0.55, y - r * 0.42), (x - way * r * 0.8, y + r * 0.35)]),
-        ]
-    )
+    brow, nape = (x + way * r * 0.55, y - r * 0.42), (x - way * r * 0.8, y + r * 0.35)
+    ends = [brow, nape] if way > 0 else [nape, brow]
+    cap = np.vstack([ellipse(x - way * r * 0.1, y - r * 0.1, r * 0.9, r * 0.98, 180, 360), points(ends)])
     fill(e.canvas, cap, hair)
     if who == "old_man" or "beard" in e.scene.traits:
         fill(
@@ -312,7 +319,7 @@ def _four_legged(e: Easel, animal: str, x: float, y: float, size: float, way: in
         ]
     )
     wash(e.canvas, body, scale(fur, 1.12), scale(fur, 0.72), 0.08)
-    up = 0.5 if hoofed else 0.28
+    up = 0.12 if animal == "cow" else 0.36 if hoofed else 0.24
     neck = smooth([at(0.3, legs + 0.34), at(0.5, legs + 0.34 + up), at(0.66, legs + 0.28 + up), at(0.54, legs + 0.12)])
     fill(e.canvas, neck, fur)
     head = smooth(

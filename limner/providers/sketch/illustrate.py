@@ -4,6 +4,7 @@ Knows nothing of the press. Everything random comes from sha256 of prompt, negat
 """
 
 import hashlib
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -38,6 +39,9 @@ def illustrate(asked: Asked) -> bytes:
     references = [_picture(asked, one.of) for one in asked.order.references]
     controls = [_picture(asked, one.of) for one in asked.order.controls]
     scene = read_scene(asked.prompt, asked.negative_prompt)
+    if controls:
+        # The map is the car: a second one of our own would stand in its way.
+        scene = replace(scene, places=tuple(place for place in scene.places if place != "car"))
     seed = seed_text(asked)
     canvas = Canvas(width, height, seed)
     easel = Easel(canvas, _palette(scene, seed, references), scene, _horizon(references))

@@ -74,8 +74,8 @@ def room_of(e: Easel) -> Room:
         else {"corridor": 0.2, "nave": 0.36, "cockpit": 0.42, "dungeon": 0.4}.get(_sort(e), 0.54)
     )
     half = deep / 2 * rng.uniform(0.92, 1.08)
-    middle = rng.uniform(0.44, 0.56)
-    eye = rng.uniform(0.46, 0.52) if e.horizon is None else e.horizon
+    middle = rng.uniform(0.38, 0.62)
+    eye = rng.uniform(0.43, 0.54) if e.horizon is None else e.horizon
     tall = half * (1.15 if _sort(e) in ("nave", "corridor") else 1.0)
     return Room(e.w * (middle - half), e.h * (eye - tall), e.w * (middle + half), e.h * (eye + tall * 0.85), e.w, e.h)
 
@@ -123,6 +123,7 @@ def _shell(e: Easel, room: Room) -> None:
     _ceiling(e, room, wall)
     x, y = room.at(0, 0.55, 0)
     glow(e.canvas, x, y, room.size(0) * 1.7, mix(e.palette.light, (255, 206, 130), 0.5), 0.32)
+    _wainscot(e, room, wall)
     for side in (-1, 1):
         edge = room.quad((side, 0, 0), (side, 1, 0))
         line(e.canvas, edge, scale(wall, 0.42), e.u * 0.2)
@@ -130,9 +131,36 @@ def _shell(e: Easel, room: Room) -> None:
         glaze(e.canvas, skirting, e.palette.ink, 0.45)
 
 
+def _wainscot(e: Easel, room: Room, wall: Colour) -> None:
+    """Panel the lower walls, or paper them in stripes, or leave them plain: as the seed wants it."""
+    rng = e.rng("wainscot")
+    style = int(rng.integers(3))
+    if _sort(e) in ("nave", "dungeon", "cockpit") or style == 0:
+        return
+    if style == 1:
+        wood = mix(e.palette.of("wood"), scale(wall, 0.6), 0.35)
+        glaze(e.canvas, room.quad((-1, 0, 0), (-1, 0.32, 0), (1, 0.32, 0), (1, 0, 0)), wood, 0.75)
+        for side in (-1, 1):
+            glaze(
+                e.canvas, room.quad((side, 0, 0), (side, 0.32, 0), (side, 0.32, 1), (side, 0, 1)), scale(wood, 0.5), 0.7
+            )
+            line(e.canvas, room.quad((side, 0.32, 0), (side, 0.32, 1)), scale(wood, 0.35), e.u * 0.5)
+        line(e.canvas, room.quad((-1, 0.32, 0), (1, 0.32, 0)), scale(wood, 0.5), e.u * 0.3)
+        return
+    tone = mix(wall, e.palette.lit(e.palette.accent(3)), 0.4)
+    for k in np.linspace(-0.95, 0.85, 13):
+        glaze(e.canvas, room.quad((k, 0, 0), (k, 1, 0), (k + 0.07, 1, 0), (k + 0.07, 0, 0)), tone, 0.35)
+    for near in np.linspace(0.02, 0.92, 14) ** 1.6:
+        for side in (-1, 1):
+            stripe = room.quad(
+                (side, 0, near), (side, 1, near), (side, 1, near * 1.06 + 0.012), (side, 0, near * 1.06 + 0.012)
+            )
+            glaze(e.canvas, stripe, scale(tone, 0.7), 0.35)
+
+
 def _floor(e: Easel, room: Room) -> None:
     rng = e.rng("floor")
-    stone = _sort(e) in ("nave", "dungeon", "corridor", "kitchen", "cockpit")
+    stone = _sort(e) in ("nave", "dungeon", "kitchen", "cockpit") or (_sort(e) == "corridor" and rng.random() < 0.6)
     base = e.palette.lit((150, 140, 128)) if stone else e.palette.of("wood")
     wash(e.canvas, room.quad((-1, 0, 0), (1, 0, 0), (1, 0, 1), (-1, 0, 1)), scale(base, 0.78), scale(base, 0.95), 0.12)
     rows = np.linspace(0, 1, 12) ** 1.9
@@ -158,8 +186,9 @@ def _floor(e: Easel, room: Room) -> None:
 
 def _ceiling(e: Easel, room: Room, wall: Colour) -> None:
     sort = _sort(e)
-    if sort in ("nave", "dungeon"):
-        for near in (0.0, 0.12, 0.3, 0.58):
+    vaulted = sort == "corridor" and e.rng("ceiling").random() < 0.45
+    if sort in ("nave", "dungeon") or vaulted:
+        for near in (0.0, 0.05, 0.13, 0.28, 0.56) if vaulted else (0.0, 0.12, 0.3, 0.58):
             _vault(e, room, near, scale(wall, 0.5 + 0.35 * (1 - near)))
         return
     beams = e.palette.of("dark_wood") if sort != "cockpit" else scale(wall, 0.5)

@@ -152,6 +152,10 @@ def ground_colours(e: Easel) -> tuple[Colour, Colour]:
     local = p.grass
     if e.scene.has("desert"):
         local = p.soil
+    if e.scene.season == "winter":
+        # Snow keeps its whiteness in coloured light.
+        snow = mix(p.lit(local), (228, 234, 246), 0.3 if p.is_dark else 0.55)
+        return mix(snow, p.haze, 0.2), scale(snow, 0.74)
     return p.lit(local, 0.3), scale(p.lit(local, 0.0), 0.62)
 
 

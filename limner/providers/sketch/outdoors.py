@@ -133,7 +133,7 @@ def paint_garden(e: Easel, top: float) -> None:
         soil,
         0.1,
     )
-    for t in (0.0, 0.12, 0.3, 0.58):
+    for t in (0.0, 0.12, 0.3, 0.58, 0.94):
         y = y0 + (e.h - y0) * t
         grow = 0.3 + 1.25 * t
         for side in (-1, 1):

@@ -188,9 +188,17 @@ def read_scene(prompt: str, negative_prompt: str = "") -> Scene:
     """
     description, tail = split(prompt)
     spoken = listen(description)
-    unwanted = {meaning for _, row, meaning in listen(negative_prompt).found if row not in ("moods", "traits", "times")}
+    unwanted = _unwanted(negative_prompt)
     seen = Spoken(spoken.words, tuple(one for one in spoken.found if one[2] not in unwanted))
     return _scene(seen, tail, description)
+
+
+def _unwanted(negative_prompt: str) -> set[str]:
+    """Return what a negative prompt names outright: "lake" takes the lake away, "office interior" says too little."""
+    parts = [_plain(part) for part in re.split(r",| and | or ", negative_prompt)]
+    heads = [_simple(part.removeprefix("no ").removeprefix("any ").removeprefix("the ")) for part in parts]
+    found = [one for head in heads for one in _phrases().get(head, [])]
+    return {meaning for row, meaning in found if row not in ("moods", "traits", "times")}
 
 
 def split(prompt: str) -> tuple[str, str]:

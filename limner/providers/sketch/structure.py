@@ -8,6 +8,7 @@ import numpy as np
 
 from limner.providers.sketch.canvas import Bytes, blend, flat, mix, scale
 from limner.providers.sketch.easel import Easel
+from limner.providers.sketch.palette import named
 
 
 def paint_structure(e: Easel, references: list[Bytes], controls: list[Bytes]) -> None:
@@ -36,10 +37,12 @@ def _regions(e: Easel, control: Bytes) -> None:
     closed = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     outside = np.asarray(cv2.copyMakeBorder(closed, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), np.uint8)
     cv2.floodFill(outside, None, (0, 0), 128)
-    inside = np.asarray((outside[1:-1, 1:-1] != 128) * 150, np.uint8)
+    inside = np.asarray((outside[1:-1, 1:-1] != 128) * 215, np.uint8)
     if inside.mean() < 1:
         return
-    body = mix(e.palette.lit(e.palette.accent(0)), e.palette.light, 0.25)
+    given = e.scene.colours.get("thing")
+    local = named(given) if given else e.palette.accent(0)
+    body = mix(e.palette.lit(local), e.palette.light, 0.12)
     ramp = np.linspace(1.15, 0.62, e.h, dtype=np.float32)[:, None, None]
     sheet = np.asarray((np.array(body, np.float32) * ramp).clip(0, 255), np.uint8)
     blend(e.canvas.pixels, np.ascontiguousarray(np.broadcast_to(sheet, e.canvas.pixels.shape)), inside)

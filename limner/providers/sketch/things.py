@@ -968,12 +968,13 @@ def paint_still_life(e: Easel) -> None:
     size = min(e.h * 0.6, e.w * 0.56)
     foot = e.h * rng.uniform(0.83, 0.87)
     way = 1 if light < 0 else -1
-    for number, name in reversed(list(enumerate(names[1:4]))):
-        x = e.w * 0.5 + way * e.u * (27 - 56 * (number == 1) + 12 * (number == 2))
-        paint_thing(e, name, x, foot - e.h * (0.07 - 0.02 * number), size * 0.52)
-    x = e.w * (0.5 - way * (0.07 if len(names) > 1 else 0.0))
+    x = e.w * (0.5 - way * (0.1 if len(names) > 1 else 0.0))
     glow(e.canvas, x - e.u * 8, foot - size * 0.5, size * 1.1, mix(e.palette.light, (255, 225, 170), 0.5), 0.32)
-    paint_thing(e, names[0], x, foot, size)
+    paint_thing(e, names[0], x, foot, size * (0.9 if len(names) > 1 else 1.0))
+    # The lesser things stand aside and a little nearer, so that none hides another.
+    for number, name in enumerate(names[1:4]):
+        aside = (0.34, -0.27, 0.2)[number] * e.w
+        paint_thing(e, name, e.w * 0.5 + way * aside, foot + e.h * (0.04 + 0.02 * number), size * 0.54)
     if e.scene.has("magic", "fireflies") or e.scene.genre == "fantasy":
         paint_fireflies(e, 16)
 

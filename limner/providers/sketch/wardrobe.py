@@ -375,7 +375,7 @@ def _cropped(e: Easel, pose: Placed, face: Haired, hair: Colour) -> None:
             [
                 pose.at(a * 0.8, -1.1 + 0.25 * k * k),
                 pose.at(a + sweep * 0.25, -0.8 + 0.2 * k * k),
-                pose.at(a * 1.02 + sweep * 0.4, -0.52 + 0.2 * k * k),
+                pose.at(a * 1.02 + sweep * 0.4, -0.6 + 0.2 * k * k),
             ],
             closed=False,
         )
