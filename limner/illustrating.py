@@ -10,6 +10,7 @@ from limner.jobs import Plan
 from limner.planners.chapters import Told, choose, plan_chapters
 from limner.reading.chapters import pick_chapter, read_chapters
 from limner.reading.describing import find_descriptions
+from limner.reading.descriptions_file import load_descriptions
 from limner.reading.language import detect_language
 from limner.requests import ChapterRequest, Description, IllustrationRequest, book_bytes
 from limner.translating import translate
@@ -24,9 +25,9 @@ def plan_illustrations(request: IllustrationRequest) -> Plan:
 
 def read(request: IllustrationRequest) -> tuple[Sequence[Description], str, tuple[str, ...]]:
     """Return the descriptions to choose from, their language, and what is to be said of how they were found."""
-    if request.descriptions is not None:
-        language = request.language if request.language != "auto" else _language(request.descriptions)
-        return request.descriptions, language, ()
+    given = load_descriptions(request.descriptions_file) if request.descriptions_file else request.descriptions
+    if given is not None:
+        return given, request.language if request.language != "auto" else _language(given), ()
     name = Path(request.book).name
     chapters = read_chapters(book_bytes(request.book), name)
     language = request.language if request.language != "auto" else detect_language(chapters[0].text)

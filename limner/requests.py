@@ -66,6 +66,11 @@ class IllustrationRequest(BaseModel):
     descriptions: tuple[Description, ...] | None = Field(
         default=None, title="Descriptions", description="Given by the caller; when empty, the reader finds them."
     )
+    descriptions_file: str = Field(
+        default="",
+        title="Descriptions file",
+        description="JSON or YAML on the machine where the flow runs, instead of descriptions given here.",
+    )
     only: str | None = Field(default=None, title="Only", description="Illustrate this one description, by its id.")
     limit: int = Field(default=10, ge=1, le=20_000, title="Limit", description="Pictures a chapter, the best first.")
     min_priority: int = Field(default=70, ge=0, le=100, title="Minimum priority")
@@ -85,6 +90,9 @@ class IllustrationRequest(BaseModel):
     book_sha256: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{64}$", title="Book's sha256", description="Filled in when the run starts."
     )
+    descriptions_sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", title="Descriptions' sha256", description="Filled in, too."
+    )
 
     @field_validator("aspect_ratio")
     @classmethod
@@ -95,8 +103,10 @@ class IllustrationRequest(BaseModel):
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
-        if not self.book and self.descriptions is None:
+        if not (self.book or self.descriptions_file) and self.descriptions is None:
             raise ValueError("name a book or give descriptions")
+        if self.descriptions_file and self.descriptions is not None:
+            raise ValueError("give descriptions or a descriptions file, not both")
         return self
 
     @property
@@ -114,17 +124,21 @@ class IllustrationRequest(BaseModel):
         return (int(found[1]), int(found[2])) if found else None
 
     def pinned(self) -> Self:
-        """Return the request tied to the book's present content; raises BadBook when it cannot be read."""
-        if not self.book or self.book_sha256:
-            return self
-        return self.model_copy(update={"book_sha256": hashlib.sha256(book_bytes(self.book)).hexdigest()})
+        """Return the request tied to its files' present content; raises BadBook or BadInput when they can't be read."""
+        pins = {}
+        if self.book and not self.book_sha256:
+            pins["book_sha256"] = hashlib.sha256(book_bytes(self.book)).hexdigest()
+        if self.descriptions_file and not self.descriptions_sha256:
+            pins["descriptions_sha256"] = hashlib.sha256(_file_bytes(self.descriptions_file, BadInput)).hexdigest()
+        return self.model_copy(update=pins)
 
     def hash(self) -> str:
-        """Return what makes two requests the same request: where the book lies does not count, what it says does."""
+        """Return what makes two requests the same request: where its files lie does not count, what they say does."""
         asked = self.model_dump(mode="json")
         if self.book_sha256:
-            asked["book"] = ""
-            asked["title"] = self.name
+            asked |= {"book": "", "title": self.name}
+        if self.descriptions_sha256:
+            asked["descriptions_file"] = ""
         return sha256_of([type(self).__name__, asked])
 
 
@@ -149,16 +163,20 @@ def slugged(name: str) -> str:
 
 def book_bytes(path: str) -> bytes:
     """Return a book's bytes; raises BadBook in one sentence."""
+    return _file_bytes(path, BadBook)
+
+
+def _file_bytes(path: str, refusal: type[BadBook | BadInput]) -> bytes:
     file = Path(path)
     try:
         if file.stat().st_size > MAX_BOOK_BYTES:
-            raise BadBook(f"{path} is larger than {MAX_BOOK_BYTES // 2**20} MiB; split it into parts.")
+            raise refusal(f"{path} is larger than {MAX_BOOK_BYTES // 2**20} MiB; split it into parts.")
         return file.read_bytes()
     except FileNotFoundError:
-        raise BadBook(f"There is no book at {path}; check the path.") from None
+        raise refusal(f"There is no file at {path}; check the path.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise BadBook(f"{path} cannot be read ({reason}); name a plain-text file.") from None
+        raise refusal(f"{path} cannot be read ({reason}); name a plain-text file.") from None
 
 
 def explain(error: ValidationError) -> BadInput:

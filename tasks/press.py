@@ -170,7 +170,7 @@ async def _render(room: Room, studio: str, batch: Batch, missing: Sequence[int],
     flights, width = _flights(room, studio, batch, missing, run_id)
     fatal: BaseException | None = None
     async for position, future in _in_a_window(flights, width, lambda: shown.show(progress.stage)):
-        error = future.result(raise_on_failure=False)
+        error = _error_of(future)
         if isinstance(error, DiskFull | Unreachable):
             # It would fail for every other job too: what is under way ends, nothing more is asked for.
             fatal = fatal or error
@@ -180,6 +180,15 @@ async def _render(room: Room, studio: str, batch: Batch, missing: Sequence[int],
     await shown.show(progress.stage, last=True)
     if fatal is not None:
         raise fatal
+
+
+def _error_of(future: PrefectFuture[Any]) -> BaseException | None:
+    """Return why a landed task run failed; asking a completed one for its result would cost a millisecond."""
+    future.wait()
+    if future.state.is_completed():
+        return None
+    error = future.result(raise_on_failure=False)
+    return error if isinstance(error, BaseException) else None
 
 
 def _flights(

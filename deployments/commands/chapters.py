@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from limner.requests import BookRequest, ChapterRequest, Description, IllustrationRequest
+from limner.requests import BookRequest, ChapterRequest, IllustrationRequest
 from limner.settings import read_settings
 
 app = typer.Typer(help="Chapters of books.", no_args_is_help=True)
@@ -49,7 +49,7 @@ def illustrate(
         "author": author,
         "genre": genre,
         "language": language,
-        "descriptions": None if descriptions is None else _descriptions(descriptions),
+        "descriptions_file": "" if descriptions is None else str(descriptions.absolute()),
         "only": only,
         "limit": limit,
         "min_priority": min_priority,
@@ -126,9 +126,3 @@ def _request(asked: dict[str, object], chapter: int | None, every: bool) -> Illu
     if every:
         return BookRequest.model_validate(asked)
     return ChapterRequest.model_validate(asked | {"chapter": chapter or 1})
-
-
-def _descriptions(path: Path) -> tuple[Description, ...]:
-    from limner.reading.descriptions_file import load_descriptions  # noqa: PLC0415
-
-    return load_descriptions(str(path))
