@@ -123,7 +123,7 @@ def begin(room: Room, batch: Batch, run_id: str | None) -> list[int]:
     room.reach("find")
     missing = room.ledger.run(look)
     room.reach("reserve")
-    room.ledger.run(lambda connection: quota.reserve(connection, batch, len(missing), cap))
+    room.ledger.run(lambda connection: quota.reserve(connection, batch, cap))
     return missing
 
 
@@ -133,12 +133,17 @@ def end(room: Room, batch: Batch, seconds: float, *, cancelled: bool = False) ->
     report = room.ledger.run(lambda connection: reports.report_json(connection, batch, seconds, room.bucket.location()))
     counts = room.ledger.run(lambda connection: reports.counts(connection, batch.id))
     room.reach("report")
-    _put(room, key, report, "application/json")
+    try:
+        _put(room, key, report, "application/json")
+    except LimnerError:
+        # Without its report the batch stays open; what it reserved is free all the same.
+        room.ledger.run(lambda connection: quota.release(connection, batch, room.holder.name))
+        raise
     missing = counts.failed + counts.promised
     status = "complete" if not missing else "cancelled" if cancelled else "short"
 
     def close(connection: Connection) -> dict[str, str]:
-        quota.release(connection, batch)
+        quota.release(connection, batch, room.holder.name)
         reports.close_batch(connection, batch, status, key)
         return reports.errors(connection, batch.id)
 
@@ -318,6 +323,8 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
     order, Unreachable or DiskFull when a picture could not be stored.
     """
     with room.slots:
+        if room.progress(intent.batch.id).stop.is_set():
+            raise BatchStopped(f"{intent.batch.title} was stopped.")
         started = time.monotonic()
         room.reach("intent")
         room.ledger.ask(lambda connection: attempts.intend(connection, intent))
@@ -339,12 +346,15 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
 
 def _keep(room: Room, intent: Intent, answer: Answer, spent: Spent, job_started: float) -> str:
     order = intent.job.job.order
-    room.reach("verify")
-    examined = examine(answer.data)
-    room.reach("judge")
-    verdict = judge(examined, order.width, order.height, room.gates[intent.job.job.gate])
+    with room.eyes:
+        room.reach("verify")
+        examined = examine(answer.data)
+        room.reach("judge")
+        verdict = judge(examined, order.width, order.height, room.gates[intent.job.job.gate])
+        image = examined.image
+        del examined  # its pixels
     room.reach("store")
-    artifact = _store(room, examined.image)
+    artifact = _store(room, image)
     room.reach("record")
     if not verdict.accepted:
         room.ledger.run(lambda connection: attempts.keep_rejected(connection, intent, artifact, verdict, spent))

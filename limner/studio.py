@@ -3,6 +3,7 @@
 Knows nothing of Prefect; blocks and settings say what a room is made of, the press only uses it.
 """
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Room:
         self.gates = gates
         self.rules = rules
         self.slots = threading.BoundedSemaphore(rules.concurrency)
+        # Pixels take tens of megabytes and a core each: more pictures looked at at once than cores only cost memory.
+        self.eyes = threading.BoundedSemaphore(os.cpu_count() or 1)
         self.watchers: list[Watcher] = []
         self._fuse = fuse
         self._progress: dict[str, Progress] = {}

@@ -86,7 +86,8 @@ def render_chunk(first: int, last: int, positions: Sequence[int], batch: str, ru
             craft.give_up(room, batch, position, str(error))
             return False
 
-    with ThreadPoolExecutor(_workers(room), thread_name_prefix="render") as pool:
+    # Two chunks are under way at once: together they have the workers of one plan of single pictures.
+    with ThreadPoolExecutor(room.rules.concurrency, thread_name_prefix="render") as pool:
         return sum(pool.map(one, positions))
 
 

@@ -16,6 +16,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from limner.jobs import RECIPE, Job, Order, Plan, order_from, sha256_of
 from limner.ledger.tables import batches, jobs, runs
 
+# Rows sent at once: a plan of ten thousand is never in memory as rows too.
+_ROWS = 500
+
 Reuse = Literal["same", "similar"]
 
 
@@ -119,7 +122,8 @@ def store_plan(connection: Connection, asker: Asker, plan: Plan, chain: Sequence
         if first is None:  # finished between our insert and our look: ours is the next batch
             return store_plan(connection, asker, plan, chain, slug)
         return first, False
-    connection.execute(insert(jobs), _job_rows(connection, asker, batch_id, plan.jobs))
+    for start in range(0, len(plan.jobs), _ROWS):
+        connection.execute(insert(jobs), _job_rows(connection, asker, batch_id, plan.jobs, start))
     return _batch(stored), True
 
 
@@ -157,11 +161,14 @@ def order_keys(owner: str, order: Order, similar_prompt: str) -> dict[str, Any]:
     }
 
 
-def _job_rows(connection: Connection, asker: Asker, batch_id: str, planned: Sequence[Job]) -> list[dict[str, Any]]:
+def _job_rows(
+    connection: Connection, asker: Asker, batch_id: str, jobs_planned: Sequence[Job], start: int
+) -> list[dict[str, Any]]:
+    planned = jobs_planned[start : start + _ROWS]
     keys = [order_keys(asker.owner, job.order, job.similar_prompt or job.order.prompt) for job in planned]
     newest = _generations(connection, [one["base_key"] for one in keys])
     rows = []
-    for position, (job, found_by) in enumerate(zip(planned, keys, strict=True)):
+    for position, (job, found_by) in enumerate(zip(planned, keys, strict=True), start):
         generation = newest.get(found_by["base_key"], -1 if asker.force else 0) + (1 if asker.force else 0)
         order = replace(job.order, generation=generation)
         rows.append(

@@ -168,9 +168,11 @@ def report_json(connection: Connection, batch: Batch, seconds: float, prefix: st
         "spend_usd": now.spend_usd,
         "seconds": round(seconds, 3),
     }
-    pictures = connection.execute(_PICTURES, {"batch": batch.id, "prefix": prefix}).scalars()
-    opening = json.dumps(head, ensure_ascii=False)[:-1]
-    return (opening + ', "pictures": [' + ",\n".join(pictures) + "]}\n").encode()
+    report = bytearray(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "pictures": [')
+    pictures = connection.execution_options(yield_per=500).execute(_PICTURES, {"batch": batch.id, "prefix": prefix})
+    for number, picture in enumerate(pictures.scalars()):
+        report += (",\n" if number else "").encode() + picture.encode()
+    return bytes(report + b"]}\n")
 
 
 def close_batch(connection: Connection, batch: Batch, status: str, report_key: str) -> None:
