@@ -2,6 +2,9 @@
 
 import hashlib
 import itertools
+import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -241,3 +244,18 @@ def test_a_reference_that_did_not_come_along_is_refused() -> None:
 
 def test_an_empty_prompt_still_gives_a_picture() -> None:
     assert drawn(ask("")).std() > 10
+
+
+def test_another_process_draws_the_same_bytes() -> None:
+    prompt = f"A town by the river in the rain, with a crowd and a white horse, {STYLE}"
+    program = (
+        "import hashlib; from limner.jobs import Order; from limner.providers.seam import Asked;"
+        "from limner.providers.sketch import Sketch; import sys, cv2; cv2.setNumThreads(1); p = sys.argv[1];"
+        "o = Order(kind='chapter', prompt=p, width=512, height=384);"
+        "print(hashlib.sha256(Sketch().generate(Asked(o, p, '', 7)).data).hexdigest())"
+    )
+    hash_seeds = {**os.environ, "PYTHONHASHSEED": "4711"}
+    said = subprocess.run(
+        [sys.executable, "-c", program, prompt], env=hash_seeds, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == hashlib.sha256(Sketch().generate(ask(prompt)).data).hexdigest()
