@@ -9,6 +9,7 @@ environment stands.
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ import psutil
 
 from deployments.keeper import DOUBLE, PORT_TAKEN, Kept, keeper_lock, kept, users_lock
 from deployments.prefect_settings import enter_private, enter_told
-from limner.errors import BadInput, LimnerError, Unreachable
+from limner.errors import BadInput, DiskFull, LimnerError, Unreachable
 from limner.home.layout import folder
 from limner.home.locks import Lock
 from limner.settings import Settings
@@ -37,6 +38,7 @@ DRAIN_SECONDS = 10
 GUARD_SECONDS = 1.0
 LOG_BYTES = 8 * 2**20
 _POLL_SECONDS = 0.05
+_NO_ROOM = ("No space left on device", "disk is full")
 
 _log = logging.getLogger(__name__)
 # Loopback is never asked through a proxy.
@@ -192,13 +194,17 @@ def _judge(child: "subprocess.Popen[bytes] | None", home: Path, port: int | None
         return
     if child.returncode == PORT_TAKEN:
         raise BadInput(f"Port {port} is taken by another program; end it, or choose another with --port.")
-    raise Unreachable(_did_not_start(home))
+    raise _did_not_start(home)
 
 
-def _did_not_start(home: Path) -> str:
-    return (
-        f"Our Prefect API did not start; see {home / 'logs' / 'prefect-api.log'}. If its history is damaged, remove "
-        f"{home / 'prefect'}: every picture's record is in the ledger."
+def _did_not_start(home: Path) -> LimnerError:
+    log = home / "logs" / "prefect-api.log"
+    said = log.read_text(errors="replace")[-4000:] if log.exists() else ""
+    if shutil.disk_usage(home).free < 2**20 or any(words in said for words in _NO_ROOM):
+        return DiskFull(f"There is no room left under {home}; make room, or set LIMNER_HOME elsewhere.")
+    return Unreachable(
+        f"Our Prefect API did not start; see {log}. If its history is damaged, remove {home / 'prefect'}: "
+        f"every picture's record is in the ledger."
     )
 
 
@@ -252,7 +258,7 @@ def _replacement(home: Path, use: _Use, gone: Kept, deadline: float) -> Kept:
     """Return the next keeper at the same address: Prefect's environment already names it."""
     for child in use.children:
         if child.pid == gone.pid and child.poll() not in (None, -9):
-            raise Unreachable(_did_not_start(home))
+            raise _did_not_start(home)
     return _keeper(home, use, gone.port, deadline)
 
 

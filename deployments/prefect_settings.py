@@ -64,7 +64,7 @@ def prefect_environment(home: Path, api_url: str) -> dict[str, str]:
         "PREFECT_PROFILES_PATH": str(place / "profiles.toml"),
         "PREFECT_API_URL": api_url,
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(place / "ui"),
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database_file(home)}",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{quoted(database_file(home))}",
         # The API is ours and of the same version.
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
         "PREFECT_API_SSL_CERT_FILE": str(_one_authority(place)),

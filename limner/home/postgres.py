@@ -225,12 +225,17 @@ def _make_cluster(data: Path, account: Account) -> None:
 def _configure(home: Path, account: Account) -> None:
     where = socket_folder(home, account.uid, make=True)
     settings = {**CONFIGURATION, "unix_socket_directories": '"' + str(where).replace('"', '""') + '"'}
-    lines = [f"{name} = '" + value.replace("'", "''") + "'\n" for name, value in settings.items()]
+    lines = [f"{name} = {_quoted(value)}\n" for name, value in settings.items()]
     file = _data(home) / "limner.conf"
     fresh = file.with_suffix(".new")
     fresh.write_text("".join(lines))
     account.give(fresh)
     fresh.replace(file)
+
+
+def _quoted(value: str) -> str:
+    """Return `value` as postgresql.conf spells a string."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _forget_the_dead(home: Path, account: Account) -> None:
@@ -250,7 +255,8 @@ def _start(home: Path, account: Account, alive: Lock) -> None:
     begins = log.stat().st_size if log.exists() else 0
     data = _data(home)
     command = [str(_binaries(data) / "pg_ctl"), "start", "-s", "-w", "-t", str(START_SECONDS)]
-    failed = _run([*command, "-D", str(data), "-l", str(log)], home / "postgres", account, START_SECONDS + 10, alive)
+    # pg_ctl hands its arguments to a shell, unquoted but for double quotes: the home's path stays out of them.
+    failed = _run([*command, "-D", data.name, "-l", log.name], data.parent, account, START_SECONDS + 10, alive)
     if failed:
         raise _did_not_start(home, _why(log, begins) or failed)
 
@@ -278,9 +284,15 @@ def _make_database(home: Path) -> None:
             if not connection.execute("select from pg_database where datname = %s", (DATABASE,)).rowcount:
                 connection.execute(f"create database {DATABASE}")
     except psycopg.errors.DiskFull as error:
-        raise DiskFull(f"There is no room left under {home} ({error}); make room and try again.") from None
+        raise DiskFull(f"There is no room left under {home} ({_first_line(error)}); make room and try again.") from None
     except psycopg.OperationalError as error:
-        raise LedgerUnreachable(f"The embedded PostgreSQL went away while it was asked ({error}); try again.") from None
+        raise LedgerUnreachable(
+            f"The embedded PostgreSQL went away while it was asked ({_first_line(error)}); try again."
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _binaries(data: Path) -> Path:

@@ -10,8 +10,8 @@ from tests.deployments.users import keepers, users
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a long path: nothing of the API's may depend on a short one."""
-    return tmp_path_factory.mktemp("home") / ("long " * 30).strip()
+    """A home whose path is long and full of what shells, URLs and configuration files find special."""
+    return tmp_path_factory.mktemp("home") / ("long " * 30 + '100% "жизнь" it\'s $x?#&\\')
 
 
 @pytest.fixture(scope="session")
