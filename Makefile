@@ -9,7 +9,7 @@ PYTHON ?=
 
 ours := limner blocks tasks flows deployments
 run := .venv/bin/python -m
-pip := $(run) pip install --quiet --disable-pip-version-check
+pip := $(run) pip install -qq --disable-pip-version-check
 
 # Whether .venv holds what a lock names, and Limner itself, as they are now and at this place.
 stamped = { pwd; cat $(1) pyproject.toml; } | cmp -s - .venv/installed-$(1) 2>/dev/null
@@ -25,7 +25,7 @@ check: dev
 	@$(run) ruff check --quiet
 	@$(run) ruff format --check --quiet || { echo "Run .venv/bin/ruff format." >&2; exit 1; }
 	@$(run) mypy
-	@.venv/bin/lint-imports
+	@.venv/bin/python -c 'from importlinter.cli import lint_imports_command as run; run()' --no-logo
 
 # The long kill tests; minutes.
 chaos: dev
@@ -58,6 +58,10 @@ dev: .venv/bin/pip
 		echo "Installing Limner and what checks it into .venv."; \
 		$(call install,requirements-dev.lock); }
 
+# A Python that went away, or that was never whole, is made anew.
+ifneq ($(shell .venv/bin/python -c 'print(1)' 2>/dev/null),1)
+.PHONY: .venv/bin/pip
+endif
 .venv/bin/pip:
 	@for one in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 		if "$$one" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$one; break; fi; \
