@@ -27,8 +27,9 @@ def down() -> None:
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Say what is configured, what is reachable, what is missing, and how to mend it."""
-    from deployments import doctor as checks  # noqa: PLC0415
+    from deployments.doctor import as_json as in_json  # noqa: PLC0415
+    from deployments.doctor import as_text, examine, exit_status  # noqa: PLC0415
 
-    findings = checks.examine(read_settings())
-    typer.echo(checks.as_json(findings) if as_json else checks.as_text(findings))
-    raise typer.Exit(checks.exit_status(findings))
+    findings = examine(read_settings())
+    typer.echo(in_json(findings) if as_json else as_text(findings))
+    raise typer.Exit(exit_status(findings))
