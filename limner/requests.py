@@ -142,8 +142,16 @@ class IllustrationRequest(BaseModel):
         return sha256_of([type(self).__name__, asked])
 
 
+def _chapter_beside_book(schema: dict[str, Any]) -> None:
+    """Show the chapter's number next to the book in forms, which follow the order of the schema."""
+    fields = schema["properties"]
+    schema["properties"] = {"book": fields["book"], "chapter": fields["chapter"]} | fields
+
+
 class ChapterRequest(IllustrationRequest):
     """Illustrate one chapter of a book."""
+
+    model_config = ConfigDict(json_schema_extra=_chapter_beside_book)
 
     chapter: int = Field(default=1, ge=1, title="Chapter", description="Counted from 1.")
 

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, SyncClientContext, TaskRunContext
@@ -122,6 +122,10 @@ async def _press(room: Room, studio: str, request: Request, plan: Callable[[Requ
     run_id, idempotency_key = _run()
     batch = _batch(room, request, plan, run_id, idempotency_key)
     missing = craft.begin(room, batch, run_id)
+    say = _sayer()
+    say(f"{batch.title}: {batch.asked} pictures promised by {batch.id}, {len(missing)} to make.")
+    for note in batch.notes:
+        say(note)
     ended = False
     try:
         await _render(room, studio, batch, missing, run_id)
@@ -129,10 +133,16 @@ async def _press(room: Room, studio: str, request: Request, plan: Callable[[Requ
     finally:
         room.progress(batch.id).stop.set()
         report = craft.end(room, batch, time.monotonic() - started, cancelled=not ended)
+    say(f"{report.made} made, {report.reused} reused, {report.rejected} rejected, {report.failed} failed.")
     await show_table(room, report)
     if report.made + report.reused < report.asked:
         raise BatchShort(craft.short_of(report), report.report)
     return report
+
+
+def _sayer() -> Callable[[str], None]:
+    """Return how the run's own log is written; silent outside a run."""
+    return get_run_logger().info if FlowRunContext.get() else lambda _sentence: None
 
 
 def _run() -> tuple[str | None, str | None]:
