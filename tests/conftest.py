@@ -3,6 +3,7 @@
 Nothing of it starts before a test asks for it, and no Prefect is imported.
 """
 
+import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -20,22 +21,24 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a server whose database `template_limner` holds an empty ledger."""
-    home = tmp_path_factory.mktemp("postgres")
-    url = start_postgres(home)
-    # Tests of the home let go of every server of this process; this lock keeps ours.
-    ours = Lock(home / "run" / "postgres-users.lock")
-    assert ours.share()
-    # What a test wrote need not outlive a power cut.
-    ask(url, "alter system set fsync = off")
-    ask(url, "select pg_reload_conf()")
-    ask(url, f"create database {_TEMPLATE}")
-    Ledger.open(_database(url, _TEMPLATE)).close()
-    yield url
-    ours.release()
-    stop_postgres(home)
-    stop_if_unused(home)
+    # Not in pytest's own folder: each pytest that starts on this machine closes that to the server's account.
+    with tempfile.TemporaryDirectory() as place:
+        home = Path(place) / "home"
+        url = start_postgres(home)
+        # Tests of the home let go of every server of this process; this lock keeps ours.
+        ours = Lock(home / "run" / "postgres-users.lock")
+        assert ours.share()
+        # What a test wrote need not outlive a power cut.
+        ask(url, "alter system set fsync = off")
+        ask(url, "select pg_reload_conf()")
+        ask(url, f"create database {_TEMPLATE}")
+        Ledger.open(_database(url, _TEMPLATE)).close()
+        yield url
+        ours.release()
+        stop_postgres(home)
+        stop_if_unused(home)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from limner.errors import QuotaUsedUp
+from limner.ledger.holders import is_provably_dead
 from limner.ledger.plans import Batch, promised_positions
 from limner.ledger.tables import owners
 
@@ -25,6 +26,15 @@ _ENTER = text("""
     values (:owner, :period, :batch, :what, :pictures)
 """)
 _HELD = text("select coalesce(sum(pictures_reserved), 0) from entries where batch_id = :batch")
+# In one statement: a picture that is recorded meanwhile leaves both sides at once.
+_SHORT = text("""
+    select (select count(*) from jobs where batch_id = :batch and status in ('promised', 'failed'))
+           - (select coalesce(sum(pictures_reserved), 0) from entries where batch_id = :batch)
+""")
+_OTHERS = text("""
+    select distinct c.holder from attempts t join claims c on c.order_key = t.order_key and c.token = t.token
+     where t.batch_id = :batch and t.outcome is null and c.holder <> :holder and c.lease_until > clock_timestamp()
+""")
 _LOCK = text("select id from batches where id = :batch for update")
 _LOCK_COUNTER = text("select owner from counters where owner = :owner and period = :period for update")
 _CUT_JOBS = text("""
@@ -78,8 +88,7 @@ def cut_and_reserve(connection: Connection, batch: Batch, cap: int | None) -> Ba
                 f"the owner to another tier (limner owners set {batch.owner} --tier T)."
             )
         batch = _cut(connection, batch, missing - left, f"Cut from {batch.asked} by the quota of {batch.owner}.")
-        missing = left
-    reserve(connection, batch, missing, cap)
+    reserve(connection, batch, cap)
     return batch
 
 
@@ -90,13 +99,13 @@ def _cut(connection: Connection, batch: Batch, pictures: int, note: str) -> Batc
     return cut
 
 
-def reserve(connection: Connection, batch: Batch, pictures: int, cap: int | None) -> None:
-    """Bring what the batch holds in reserve up to `pictures`, all or nothing; raises QuotaUsedUp.
+def reserve(connection: Connection, batch: Batch, cap: int | None) -> None:
+    """Bring what the batch holds in reserve up to what it still has to make, all or nothing; raises QuotaUsedUp.
 
     Safe to repeat, also by two runs of one batch: what the batch holds already is counted in.
     """
     connection.execute(_LOCK, {"batch": batch.id})
-    missing = pictures - int(connection.execute(_HELD, {"batch": batch.id}).scalar_one())
+    missing = int(connection.execute(_SHORT, {"batch": batch.id}).scalar_one())
     counter = {"owner": batch.owner, "period": batch.period}
     connection.execute(_COUNTER, counter)
     if missing <= 0:
@@ -110,9 +119,12 @@ def reserve(connection: Connection, batch: Batch, pictures: int, cap: int | None
     connection.execute(_ENTER, counter | {"batch": batch.id, "what": "reserved", "pictures": missing})
 
 
-def release(connection: Connection, batch: Batch) -> None:
-    """Give back what the batch reserved and did not use."""
+def release(connection: Connection, batch: Batch, holder: str) -> None:
+    """Give back what the batch reserved and did not use; while another holder makes its pictures, that is theirs."""
     connection.execute(_LOCK, {"batch": batch.id})
+    others = connection.execute(_OTHERS, {"batch": batch.id, "holder": holder}).scalars()
+    if not all(map(is_provably_dead, others)):
+        return
     held = int(connection.execute(_HELD, {"batch": batch.id}).scalar_one())
     if held == 0:
         return
