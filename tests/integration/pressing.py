@@ -21,7 +21,7 @@ from limner.providers.seam import Answer, Asked, Capabilities, Provider
 from limner.quality.gates import load_gates
 from limner.steps import Step
 from limner.studio import Room, Rules
-from tests.standins.pollinations import picture, plain_picture
+from tests.standins.pollinations import picture
 
 # What a painter does instead of painting: an error, or bytes of its own; None is a picture.
 Whim = Callable[[Asked], bytes | LimnerError | None]
@@ -192,6 +192,6 @@ def in_threads(works: Mapping[str, Callable[[], Any]] | Sequence[Callable[[], An
         return list(pool.map(one, todo))
 
 
-def blank(asked: Asked) -> bytes:
-    """Return a picture of one colour: readable, and nothing a gate accepts."""
-    return plain_picture(asked.order.width, asked.order.height)
+def too_small(asked: Asked) -> bytes:
+    """Return a picture that is readable, and that no gate accepts at the size that was asked for."""
+    return picture(asked.prompt, asked.seed, 96, 72)

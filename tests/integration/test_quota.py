@@ -18,12 +18,12 @@ from tests.integration.pressing import (
     OpenRoom,
     Painter,
     Sluice,
-    blank,
     carry_on,
     castles,
     illustrate,
     in_threads,
     planned,
+    too_small,
 )
 
 ANNA = {"owner": "anna", "tier": "free"}
@@ -74,7 +74,7 @@ def test_what_is_reused_costs_no_quota(open_room: OpenRoom) -> None:
 
 def test_money_is_entered_for_every_call_that_cost_it(open_room: OpenRoom) -> None:
     painter = Painter(price_usd=0.04)
-    painter.whim = lambda asked: blank(asked) if painter.calls == 1 else None
+    painter.whim = lambda asked: too_small(asked) if painter.calls == 1 else None
     room = open_room(painter, concurrency=1)
     report = illustrate(room, castles(2), **ANNA)
     assert report.spend_usd == pytest.approx(0.12)
