@@ -1,4 +1,4 @@
-"""The error tree is what its drawing says, and the command line gives each family its exit status."""
+"""The error tree is what its drawing says: its classes, and the exit status that the command line gives each."""
 
 import inspect
 import re
@@ -7,19 +7,22 @@ import pytest
 
 from deployments.command_line import exit_status
 from limner import errors
-from limner.errors import LimnerError, RefusedRequest
+from limner.errors import LimnerError
 
-# "│   ├── BadBook   missing, ..." is depth 2; four characters a level.
-BRANCH = re.compile(r"^(?P<bars>[│ ]*)[├└]── (?P<name>\w+)", re.MULTILINE)
+# "│   ├── BadBook   missing, ..." is depth 2, four characters a level; "exit 2" at the end is for all below it too.
+BRANCH = re.compile(r"^(?P<bars>[│ ]*)[├└]── (?P<name>\w+)(?:.*exit (?P<status>\d))?", re.MULTILINE)
+FAILED = 1
 
 
-def drawn() -> dict[str, str]:
-    """Return each drawn class with its drawn parent."""
-    path, tree = ["LimnerError"], {}
+def drawn() -> dict[str, tuple[str, int]]:
+    """Return each drawn class with its drawn parent and exit status."""
+    path, tree = ["LimnerError"], {"LimnerError": ("", FAILED)}
     for found in BRANCH.finditer(errors.__doc__ or ""):
         depth = len(found["bars"]) // 4 + 1
         path[depth:] = [found["name"]]
-        tree[found["name"]] = path[depth - 1]
+        parent = path[depth - 1]
+        tree[found["name"]] = parent, int(found["status"] or tree[parent][1])
+    del tree["LimnerError"]
     return tree
 
 
@@ -29,14 +32,14 @@ def built() -> dict[str, str]:
 
 
 def test_the_drawn_tree_is_the_tree_of_the_classes() -> None:
-    assert drawn() == built()
+    assert {name: parent for name, (parent, _) in drawn().items()} == built()
     assert LimnerError.__bases__ == (Exception,)
 
 
 @pytest.mark.parametrize("name", sorted(built()))
-def test_what_was_refused_before_anything_was_made_exits_with_two_and_the_rest_with_one(name: str) -> None:
+def test_each_error_ends_the_command_line_with_its_drawn_status(name: str) -> None:
     kind: type[LimnerError] = getattr(errors, name)
-    assert exit_status(kind("a sentence")) == (2 if issubclass(kind, RefusedRequest) else 1)
+    assert exit_status(kind("a sentence")) == drawn()[name][1]
 
 
 def test_an_error_says_its_sentence_and_carries_what_the_next_step_needs() -> None:
