@@ -11,7 +11,7 @@ from typing import Self
 
 from sqlalchemy import Connection, text
 
-from limner.errors import LedgerUnreachable
+from limner.errors import LedgerUnreachable, LimnerError
 from limner.ledger.holders import is_provably_dead, new_holder
 from limner.ledger.opening import Ledger
 
@@ -97,5 +97,5 @@ class Holder:
         while not self._closing.wait(self.lease_seconds / 3):
             try:
                 self._ledger.run(lambda connection: connection.execute(_BEAT, asked), patience_seconds=0)
-            except LedgerUnreachable as error:
+            except LimnerError as error:
                 log.warning("%s The heartbeat goes on.", error)

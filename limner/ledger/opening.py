@@ -106,7 +106,10 @@ class Ledger:
                 raise DiskFull(
                     "PostgreSQL has no room left on its disk; free some and run the same command again."
                 ) from error
-            if isinstance(error.orig, psycopg.OperationalError | psycopg.InterfaceError):
+            # A session that the server ended for sleeping in its transaction is no OperationalError, yet as lost.
+            if error.connection_invalidated or isinstance(
+                error.orig, psycopg.OperationalError | psycopg.InterfaceError
+            ):
                 raise LedgerUnreachable(self._away(str(error.orig).strip().splitlines()[0])) from error
             raise
 
