@@ -56,6 +56,7 @@ class LimnerStudio(LimnerBlock):
     async def open(self, settings: Settings) -> Room:
         """Open everything the studio names; raises LimnerError in one sentence, with nothing left half open."""
         bucket = (await LimnerBucket.named(self.bucket, settings)).open()
+        bucket.exists("reports")  # a bucket that is away is found out before anything is made
         blocks = {name: await LimnerProvider.named(name, settings) for name in self.providers}
         providers = {
             name: block.open(self.concurrency)

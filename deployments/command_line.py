@@ -13,7 +13,7 @@ from importlib import import_module
 import typer
 from pydantic import ValidationError
 
-from limner.errors import LimnerError, RefusedRequest
+from limner.errors import DiskFull, LimnerError, RefusedRequest, Unreachable
 
 # Modules of deployments/commands with a Typer `app`; each becomes a group of commands by its name.
 GROUPS: tuple[str, ...] = ("chapters", "lineage", "owners")
@@ -79,7 +79,8 @@ def sentence(error: Exception) -> str:
 
 
 def exit_status(error: Exception) -> int:
-    return 2 if isinstance(error, RefusedRequest | ValidationError) else 1
+    refused = RefusedRequest | Unreachable | DiskFull | ValidationError
+    return 2 if isinstance(error, refused) else 1
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy import Connection
 
 from deployments.local_api import prefect_api
-from limner.errors import BatchShort
+from limner.errors import BatchBroken, BatchShort, DiskFull, Unreachable
 from limner.home.layout import folder
 from limner.ledger import reports
 from limner.progress import Stage
@@ -33,6 +33,7 @@ class Ran:
 
     reports: tuple[dict[str, Any], ...]
     short: tuple[str, ...]
+    notes: tuple[str, ...]
     sheet: Path | None
 
 
@@ -64,6 +65,11 @@ class Bar:
         finally:
             self._progress.update(line, visible=False)
 
+    @property
+    def has_begun(self) -> bool:
+        """Say whether a batch's work has begun."""
+        return bool(self._lines)
+
     def watch(self, stage: Stage) -> None:
         if stage.batch not in self._lines:
             self._lines[stage.batch] = self._progress.add_task(stage.title, total=stage.asked)
@@ -79,6 +85,10 @@ def run(settings: Settings, requests: Sequence[IllustrationRequest], *, bar: boo
         started()
         try:
             return asyncio.run(_run(settings, requests, shown, title))
+        except (DiskFull, Unreachable) as error:
+            if shown.has_begun:
+                raise BatchBroken(str(error)) from error
+            raise
         finally:
             close_studios()
 
@@ -98,10 +108,13 @@ async def _run(settings: Settings, requests: Sequence[IllustrationRequest], show
             keys.append(error.report)
             short.append(str(error))
     found = tuple(json.loads(room.bucket.get(key)) for key in keys)
-    return Ran(found, tuple(short), write_batch_sheet(settings, room, found, title))
+    notes = tuple(note for report in found for note in room.progress(report["batch"]).batch.notes)
+    return Ran(found, tuple(short), notes, write_batch_sheet(settings, room, found, notes, title))
 
 
-def write_batch_sheet(settings: Settings, room: Room, found: Sequence[dict[str, Any]], title: str) -> Path | None:
+def write_batch_sheet(
+    settings: Settings, room: Room, found: Sequence[dict[str, Any]], notes: Sequence[str], title: str
+) -> Path | None:
     """Write the contact sheet of these batches; None where they hold more pictures than a page should."""
     if sum(report["asked"] for report in found) > SHEET_PICTURES:
         return None
@@ -109,15 +122,9 @@ def write_batch_sheet(settings: Settings, room: Room, found: Sequence[dict[str, 
     path = folder(settings.home, "sheets") / f"{'demo' if title else batches[0]}.html"
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as sink:
-        stream_sheet(
-            sink, title or room.progress(batches[0]).batch.title, _pictures(room, batches), _notes(room, batches)
-        )
+        stream_sheet(sink, title or room.progress(batches[0]).batch.title, _pictures(room, batches), notes)
     fresh.replace(path)
     return path
-
-
-def _notes(room: Room, batches: Sequence[str]) -> list[str]:
-    return [note for batch in batches for note in room.progress(batch).batch.notes]
 
 
 def _pictures(room: Room, batches: Sequence[str]) -> Iterator[SheetPicture]:

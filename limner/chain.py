@@ -169,4 +169,4 @@ class _Tries:
         if self.rule.new_seed:
             return 0.0
         grown = self._patience.backoff_seconds * 2 ** (self._ended[self.rule.outcome] - 1)
-        return min(grown, 60.0) * random.uniform(1.0, 1.25)  # noqa: S311 - jitter, no secret
+        return float(min(grown, 60.0)) * random.uniform(1.0, 1.25)  # noqa: S311 - jitter, no secret

@@ -7,14 +7,15 @@ LimnerError
 │   ├── UnknownProvider
 │   ├── NothingToMake       no description reaches the minimum priority
 │   └── QuotaUsedUp         the owner's pictures or money for this period are spent
-├── Unreachable             database, bucket or Prefect API is away: safe to repeat
+├── Unreachable             database, bucket or Prefect API is away: safe to repeat             exit 2
 │   ├── LedgerUnreachable
 │   └── BucketUnreachable
-├── DiskFull                the bucket, or the home folder, has no room left
+├── DiskFull                the bucket, or the home folder, has no room left               exit 2
 ├── BadImage                bytes that are no picture (also raised for what a provider sent)
 ├── Rejected                the quality gate said no to a readable picture
 ├── LeaseLost               our claim's token is stale: step back, another process went on
 ├── BatchShort              the batch ended with failed jobs; its report names them   exit 1
+├── BatchBroken             work had begun and could not go on; what was made is kept          exit 1
 ├── BatchStopped            somebody stopped the batch; what is missing can be made later
 └── ProviderError           what a provider can answer instead of a picture
     ├── Busy                throttled or overloaded, before acceptance; has retry_after_seconds
@@ -92,6 +93,10 @@ class BatchShort(LimnerError):
     def __init__(self, message: str, report: str = "") -> None:
         super().__init__(message)
         self.report = report
+
+
+class BatchBroken(LimnerError):
+    """Work had begun and could not go on: the disk, the ledger or the bucket; what was made is kept."""
 
 
 class BatchStopped(LimnerError):

@@ -84,7 +84,7 @@ def make(request: IllustrationRequest, as_json: bool) -> int:
         typer.echo(f"Batch {report['batch']}; limner lineage show {report['batch']} tells its story.")
         if ran.sheet is not None:
             typer.echo(f"Contact sheet: {ran.sheet}")
-    for sentence in ran.short:
+    for sentence in (*ran.notes, *ran.short):
         typer.echo(sentence, err=True)
     return 1 if ran.short else 0
 
