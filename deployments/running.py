@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from deployments.local_api import prefect_api
 from limner.errors import BatchBroken, BatchShort, DiskFull, Unreachable
 from limner.home.layout import folder
+from limner.home.locks import alone
 from limner.ledger import reports
 from limner.progress import Stage
 from limner.requests import ChapterRequest, IllustrationRequest
@@ -25,6 +26,12 @@ from limner.studio import Room
 
 # A page with more pictures than this serves nobody; the report lists them all.
 SHEET_PICTURES = 500
+
+# How long another command may take to write its page before ours goes without.
+SHEET_SECONDS = 30
+
+# What a shell expects of a process that SIGTERM ended.
+TERMINATED = 143
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +87,15 @@ def run(settings: Settings, requests: Sequence[IllustrationRequest], *, bar: boo
     """Run one flow a request, one after the other; raises what a flow refuses with before anything was made."""
     shown = Bar(bar)
     with shown.shown(), shown.starting("Starting the Prefect API") as started, prefect_api(settings):
-        from blocks.studio import close_studios  # noqa: PLC0415 - Prefect's environment must stand first
+        from prefect.exceptions import TerminationSignal  # noqa: PLC0415 - its environment must stand first
+
+        from blocks.studio import close_studios  # noqa: PLC0415
 
         started()
         try:
             return asyncio.run(_run(settings, requests, shown, title))
+        except TerminationSignal:
+            raise SystemExit(TERMINATED) from None
         except (DiskFull, Unreachable) as error:
             if shown.has_begun:
                 raise BatchBroken(str(error)) from error
@@ -121,9 +132,13 @@ def write_batch_sheet(
     batches = [report["batch"] for report in found]
     path = folder(settings.home, "sheets") / f"{'demo' if title else batches[0]}.html"
     fresh = path.with_suffix(".new")
-    with fresh.open("wb") as sink:
-        stream_sheet(sink, title or room.progress(batches[0]).batch.title, _pictures(room, batches), notes)
-    fresh.replace(path)
+    # Two commands that end the same batch write the same page, one after the other.
+    with alone(folder(settings.home, "run") / "sheets.lock", SHEET_SECONDS) as mine:
+        if not mine:
+            return None
+        with fresh.open("wb") as sink:
+            stream_sheet(sink, title or room.progress(batches[0]).batch.title, _pictures(room, batches), notes)
+        fresh.replace(path)
     return path
 
 

@@ -6,7 +6,7 @@ Prefect the view: a task takes names and numbers, never pixels, and finds its ro
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -28,15 +28,13 @@ from limner.jobs import Plan
 from limner.ledger import plans, quota
 from limner.ledger.plans import Asker, Batch, StoredJob
 from limner.press import BatchReport, Call, JobEnd
+from limner.progress import Progress
 from limner.requests import IllustrationRequest
 from limner.studio import Room
 from tasks.showing import ProgressShown, show_table
 
 # Up to this many jobs each is a task run of its own; a larger plan runs in chunks of as many.
 TASK_RUNS = 200
-
-# How long the flow waits for a task run to end before it looks at the progress again.
-LOOK_SECONDS = 1.0
 
 # Every kind of work's request; each has an owner, a slug, a hash, and what it can be pinned to.
 Request = TypeVar("Request", bound=IllustrationRequest)
@@ -126,13 +124,17 @@ async def _press(room: Room, studio: str, request: Request, plan: Callable[[Requ
     say(f"{batch.title}: {batch.asked} pictures promised by {batch.id}, {len(missing)} to make.")
     for note in batch.notes:
         say(note)
-    ended = False
+    progress = room.progress(batch.id)
+    progress.begin(batch.asked - len(missing))
+    shown = ProgressShown(progress)
+    cancelled = True
     try:
-        await _render(room, studio, batch, missing, run_id)
-        ended = True
+        await _render(room, studio, progress, missing, run_id)
+        cancelled = False
     finally:
-        room.progress(batch.id).stop.set()
-        report = craft.end(room, batch, time.monotonic() - started, cancelled=not ended)
+        progress.stop.set()
+        report = craft.end(room, batch, time.monotonic() - started, cancelled=cancelled)
+        await shown.end()
     say(f"{report.made} made, {report.reused} reused, {report.rejected} rejected, {report.failed} failed.")
     await show_table(room, report)
     if report.made + report.reused < report.asked:
@@ -172,23 +174,17 @@ def _batch(
     return craft.find_plan(room, asker) or craft.store_plan(room, asker, make_plan(plan, pinned), pinned.slug)
 
 
-async def _render(room: Room, studio: str, batch: Batch, missing: Sequence[int], run_id: str | None) -> None:
-    progress = room.progress(batch.id)
-    progress.begin(batch.asked - len(missing))
-    if not missing:
-        return
-    shown = await ProgressShown.begin(progress.stage)
-    flights, width = _flights(room, studio, batch, missing, run_id)
+async def _render(room: Room, studio: str, progress: Progress, missing: Sequence[int], run_id: str | None) -> None:
     fatal: BaseException | None = None
-    async for position, future in _in_a_window(flights, width, lambda: shown.show(progress.stage)):
+    flights, width = _flights(room, studio, progress.batch, missing, run_id)
+    async for position, future in _in_a_window(flights, width):
         error = _error_of(future)
         if isinstance(error, DiskFull | Unreachable):
             # It would fail for every other job too: what is under way ends, nothing more is asked for.
             fatal = fatal or error
             progress.stop.set()
-        elif isinstance(error, BaseException):
-            craft.give_up(room, batch.id, position, str(error) or type(error).__name__)
-    await shown.show(progress.stage, last=True)
+        elif error is not None:
+            craft.give_up(room, progress.batch.id, position, str(error) or type(error).__name__)
     if fatal is not None:
         raise fatal
 
@@ -222,35 +218,28 @@ def _submit_chunk(chunk: Sequence[int], batch: str, run_id: str | None, studio: 
     return chunk[0], render_chunk.submit(chunk[0], chunk[-1], quote(chunk), batch, run_id, studio)
 
 
-async def _in_a_window(
-    flights: Iterable[Callable[[], Flight]], width: int, meanwhile: Callable[[], Awaitable[None]]
-) -> AsyncIterator[Flight]:
+async def _in_a_window(flights: Iterable[Callable[[], Flight]], width: int) -> AsyncIterator[Flight]:
     """Yield submitted task runs as they end, with at most `width` under way; every one is awaited."""
     loop = asyncio.get_running_loop()
     landed: asyncio.Queue[Flight] = asyncio.Queue()
-    flying = 0
-
-    def launch(start: Callable[[], Flight]) -> None:
-        position, future = start()
-
-        def land(done: PrefectFuture[Any]) -> None:
-            loop.call_soon_threadsafe(landed.put_nowait, (position, done))
-
-        future.add_done_callback(land)
-
     waiting = iter(flights)
-    for start in islice(waiting, width):
-        launch(start)
-        flying += 1
+
+    def launch(most: int) -> int:
+        starts = list(islice(waiting, most))
+        for start in starts:
+            position, future = start()
+            future.add_done_callback(partial(_land, loop, landed, position))
+        return len(starts)
+
+    flying = launch(width)
     while flying:
-        try:
-            flight = await asyncio.wait_for(landed.get(), LOOK_SECONDS)
-        except TimeoutError:
-            await meanwhile()
-            continue
-        flying -= 1
-        for start in islice(waiting, 1):
-            launch(start)
-            flying += 1
+        flight = await landed.get()
+        flying += launch(1) - 1
         yield flight
-        await meanwhile()
+
+
+def _land(
+    loop: asyncio.AbstractEventLoop, landed: asyncio.Queue[Flight], position: int, done: PrefectFuture[Any]
+) -> None:
+    """Say in the flow's loop that a task run has ended; called in the thread that ran it."""
+    loop.call_soon_threadsafe(landed.put_nowait, (position, done))

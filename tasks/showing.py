@@ -1,14 +1,14 @@
 """What a person sees of a batch in the Prefect UI: one progress artifact while it runs, one table when it ends."""
 
-import time
+import asyncio
+from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
 
 from limner.ledger import reports
 from limner.press import BatchReport
-from limner.progress import Stage
+from limner.progress import Progress
 from limner.studio import Room
 
 # Each change is a call of the API; a person needs no more.
@@ -22,21 +22,29 @@ LINK_SECONDS = 7 * 86_400
 
 
 class ProgressShown:
-    """The batch's progress artifact, changed in coarse steps."""
+    """The batch's progress artifact, changed in coarse steps beside the work, which never waits for it."""
 
-    def __init__(self, artifact: UUID) -> None:
-        self._artifact = artifact
-        self._shown_at = time.monotonic()
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._ended = asyncio.Event()
+        self._showing = asyncio.create_task(self._show())
 
-    @classmethod
-    async def begin(cls, stage: Stage) -> "ProgressShown":
+    async def end(self) -> None:
+        """Show how far the batch came, and stop."""
+        self._ended.set()
+        await self._showing
+
+    async def _show(self) -> None:
+        stage = self._progress.stage
         title = f"{stage.title}: {stage.asked} pictures"
-        return cls(await acreate_progress_artifact(progress=stage.percent, key=_key(stage.batch), description=title))
-
-    async def show(self, stage: Stage, *, last: bool = False) -> None:
-        if last or time.monotonic() - self._shown_at > SECONDS_BETWEEN:
-            self._shown_at = time.monotonic()
-            await aupdate_progress_artifact(artifact_id=self._artifact, progress=stage.percent)
+        shown = stage.percent
+        artifact = await acreate_progress_artifact(progress=shown, key=_key(stage.batch), description=title)
+        while not self._ended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), SECONDS_BETWEEN)
+            if (now := self._progress.stage.percent) != shown:
+                shown = now
+                await aupdate_progress_artifact(artifact_id=artifact, progress=shown)
 
 
 async def show_table(room: Room, report: BatchReport) -> None:
