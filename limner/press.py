@@ -325,6 +325,7 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
     with room.slots:
         if room.progress(intent.batch.id).stop.is_set():
             raise BatchStopped(f"{intent.batch.title} was stopped.")
+        _doubt_no_more(room)
         started = time.monotonic()
         room.reach("intent")
         room.ledger.ask(lambda connection: attempts.intend(connection, intent))
@@ -456,7 +457,18 @@ def _put(room: Room, key: str, data: bytes, media_type: str) -> None:
         wait=wait_exponential_jitter(multiplier=0.2, max=5),
         reraise=True,
     )
-    retrying(room.bucket.put, key, data, media_type)
+    try:
+        retrying(room.bucket.put, key, data, media_type)
+    except BucketUnreachable:
+        room.bucket_in_doubt.set()
+        raise
+
+
+def _doubt_no_more(room: Room) -> None:
+    """Look whether a bucket that was away is back; raises BucketUnreachable or DiskFull before anything is paid for."""
+    if room.bucket_in_doubt.is_set():
+        room.bucket.check()
+        room.bucket_in_doubt.clear()
 
 
 def _rejection(verdict: Verdict) -> str:

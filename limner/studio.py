@@ -60,6 +60,8 @@ class Room:
         self.slots = threading.BoundedSemaphore(rules.concurrency)
         # Pixels take tens of megabytes and a core each: more pictures looked at at once than cores only cost memory.
         self.eyes = threading.BoundedSemaphore(os.cpu_count() or 1)
+        # Set while a picture could not be stored: nothing more is paid for until the bucket was seen to work.
+        self.bucket_in_doubt = threading.Event()
         self.watchers: list[Watcher] = []
         self._fuse = fuse
         self._progress: dict[str, Progress] = {}

@@ -41,9 +41,10 @@ class Home:
     def illustrate(self, title: str, descriptions: Path, *more: str, **environment: str) -> Command:
         """Start `limner chapters illustrate` for a request that `title` tells from others."""
         arguments = ["chapters", "illustrate", BOOK, "--title", title, "--descriptions", str(descriptions)]
-        return self.forks.start([*arguments, "--json", *more], self._environment(environment))
+        return self.forks.start([*arguments, "--json", *more], self.environ(**environment))
 
-    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+    def environ(self, **more: str) -> dict[str, str]:
+        """Return the whole environment of a command of this home."""
         ours = {
             "LIMNER_HOME": str(self.folder),
             "POLLINATIONS_API_KEY": self.standin.key,

@@ -1,4 +1,4 @@
-"""PostgreSQL stopped in the middle of a command, for seconds or minutes: complete, or ended cleanly, completed later."""
+"""PostgreSQL stopped under a command, for seconds or minutes: complete, or ended cleanly and completed later."""
 
 import time
 from collections.abc import Iterator

@@ -87,7 +87,7 @@ def test_the_command_itself_in_a_process_of_its_own(home: Home, tmp_path: Path) 
     descriptions = _descriptions(tmp_path, "Alone", 2)
     done = subprocess.run(
         [sys.executable, "-m", "deployments.command_line", *arguments, "--descriptions", str(descriptions), "--json"],
-        env=home._environment({}),
+        env=home.environ(),
         check=False,
         capture_output=True,
         text=True,

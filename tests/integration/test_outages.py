@@ -103,6 +103,9 @@ def test_a_bucket_that_stays_away_ends_the_batch_and_a_rerun_completes_it(open_r
     assert_counters_equal_entries(room.ledger)
     assert value(room.ledger, "select sum(pictures_reserved) from counters") == 0
     lost = painter.calls
+    with pytest.raises(BucketUnreachable):
+        illustrate(room, castles(12))
+    assert painter.calls == lost, "nothing more is paid for until the bucket is back"
     bring_back()
     assert illustrate(room, castles(12)).made == 12
     assert painter.calls == 12 + lost
