@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, SyncClientContext, TaskRunContext
 from prefect.futures import PrefectFuture
+from prefect.states import Failed
 from prefect.tasks import Task, exponential_backoff
 from prefect.utilities.annotations import quote
 
@@ -27,19 +28,37 @@ from limner.errors import BatchShort, DiskFull, LimnerError, Unreachable
 from limner.jobs import Plan
 from limner.ledger import plans, quota
 from limner.ledger.plans import Asker, Batch, StoredJob
-from limner.press import BatchReport, Call, JobEnd
+from limner.press import BatchReport, Call
 from limner.progress import Progress
-from limner.requests import IllustrationRequest
 from limner.studio import Room
 from tasks.showing import ProgressShown, show_table
 
 # Up to this many jobs each is a task run of its own; a larger plan runs in chunks of as many.
 TASK_RUNS = 200
 
-# Every kind of work's request; each has an owner, a slug, a hash, and what it can be pinned to.
-Request = TypeVar("Request", bound=IllustrationRequest)
 
-Flight = tuple[int, PrefectFuture[JobEnd] | PrefectFuture[int]]
+class Asked(Protocol):
+    """What the press needs of a request, whatever kind of work it asks for."""
+
+    @property
+    def owner(self) -> str: ...
+    @property
+    def force(self) -> bool: ...
+    @property
+    def reuse(self) -> plans.Reuse: ...
+    @property
+    def slug(self) -> str: ...
+    def pinned(self) -> Self: ...
+    def hash(self) -> str: ...
+    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+
+
+Request = TypeVar("Request", bound=Asked)
+
+Flight = tuple[int, PrefectFuture[Any]]
+
+# What a call brought: a picture's sha256, or what was said instead.
+Came = str | LimnerError
 
 
 def _is_unreachable(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -48,10 +67,11 @@ def _is_unreachable(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> 
 
 
 @task(name="ask-provider", task_run_name="{provider}-{number}", cache_policy=NO_CACHE, persist_result=False)
-def ask_provider(provider: str, number: int, call: Call) -> str:  # noqa: ARG001 - the run's name says who was asked
-    """Ask one provider once; return the recorded picture's sha256."""
+def ask_provider(provider: str, number: int, call: Callable[[str | None], Came]) -> str | State[Any]:  # noqa: ARG001
+    """Ask one provider once; return the picture's sha256. What it says instead fails the run, in a sentence."""
     context = TaskRunContext.get()
-    return call(str(context.task_run.id) if context else None)
+    came = call(str(context.task_run.id) if context else None)
+    return Failed(message=str(came)) if isinstance(came, LimnerError) else came
 
 
 @task(
@@ -64,9 +84,10 @@ def ask_provider(provider: str, number: int, call: Call) -> str:  # noqa: ARG001
     retry_jitter_factor=0.5,
     retry_condition_fn=_is_unreachable,
 )
-def render(key: str, position: int, batch: str, run_id: str | None, studio: str) -> JobEnd:  # noqa: ARG001
-    """Make one picture of a batch, or find it made."""
-    return craft.press_job(room_of(studio), batch, position, run_id, _ask_in_a_child)
+def render(key: str, position: int, batch: str, run_id: str | None, studio: str) -> str | State[Any]:  # noqa: ARG001
+    """Make one picture of a batch, or find it made; return how its job settled."""
+    end = craft.press_job(room_of(studio), batch, position, run_id, _ask_in_a_child)
+    return Failed(message=end.reason) if end.status == "failed" else end.status
 
 
 @task(name="render-chunk", task_run_name="render-{first}-to-{last}", cache_policy=NO_CACHE, persist_result=False)
@@ -96,7 +117,21 @@ def make_plan(plan: Callable[[Request], Plan], request: Request) -> Plan:
 
 
 def _ask_in_a_child(_job: StoredJob, turn: Turn, call: Call) -> str:
-    return ask_provider(turn.provider, turn.number, call)
+    """Ask in a task run of its own; what the provider said instead of a picture is raised here, not in its run."""
+    said: list[Came] = []
+
+    def listen(task_run_id: str | None) -> Came:
+        try:
+            said.append(call(task_run_id))
+        except LimnerError as error:
+            said.append(error)
+        return said[0]
+
+    state = ask_provider(turn.provider, turn.number, listen, return_state=True)
+    came = said[0] if said else state.result()
+    if isinstance(came, LimnerError):
+        raise came
+    return str(came)
 
 
 def _workers(room: Room) -> int:
@@ -190,9 +225,12 @@ async def _render(room: Room, studio: str, progress: Progress, missing: Sequence
 
 
 def _error_of(future: PrefectFuture[Any]) -> BaseException | None:
-    """Return why a landed task run failed; asking a completed one for its result would cost a millisecond."""
+    """Return why a landed task run broke; None for one that settled its job, as made or as failed.
+
+    A completed one is not asked for its result: that would cost a millisecond.
+    """
     future.wait()
-    if future.state.is_completed():
+    if future.state.is_completed() or (future.state.is_failed() and future.state.data is None):
         return None
     error = future.result(raise_on_failure=False)
     return error if isinstance(error, BaseException) else None
