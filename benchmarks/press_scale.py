@@ -55,10 +55,8 @@ def _measure(folder: Path, standin: Any, large: int) -> None:
         _run(folder, 1000, "again")
         calls, began = standin.counts()["calls"], time.perf_counter()
         report = _run(folder, 1000, "again")
-        seconds = time.perf_counter() - began
-        print(
-            f"a finished batch of 1,000 asked again: {seconds:.2f} s, {standin.counts()['calls'] - calls} calls, {report.reused} reused"
-        )
+        seconds, calls = time.perf_counter() - began, standin.counts()["calls"] - calls
+        print(f"a finished batch of 1,000 asked again: {seconds:.2f} s, {calls} calls, {report.reused} reused")
 
         began = time.perf_counter()
         with _highest_memory() as most:
@@ -68,9 +66,8 @@ def _measure(folder: Path, standin: Any, large: int) -> None:
         rows = room_of("default").ledger.run(
             lambda connection: connection.execute(counted, {"batch": report.batch}).scalar()
         )
-        print(
-            f"{large} pictures: {report.made} made, {rows} records, {1000 * seconds / large:.1f} ms each, {most[0]:.0f} MB"
-        )
+        each = f"{1000 * seconds / large:.1f} ms each, {most[0]:.0f} MB"
+        print(f"{large} pictures: {report.made} made, {rows} records, {each}")
         close_studios()
 
 

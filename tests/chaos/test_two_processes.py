@@ -1,5 +1,6 @@
 """Two processes on one request: each picture is made once, also when one of them sleeps past its lease."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from tests.chaos.homes import Home, write_descriptions
 from tests.deployments.users import becomes
 from tests.integration.books import assert_the_books_balance
+from tests.integration.test_reports import PICTURE, REPORT
 
 LEASE_SECONDS = 2
 
@@ -81,6 +83,25 @@ def test_a_killed_command_is_taken_over_by_the_one_that_waits_for_it(home: Home,
     assert home.calls() - before <= 4 + 3
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_command_that_is_asked_to_end_gives_back_what_it_reserved(
+    home: Home, tmp_path: Path, number: signal.Signals
+) -> None:
+    home.standin.be_slow(0.5)
+    descriptions, before = _descriptions(tmp_path, number.name, 9), home.calls()
+    command = home.illustrate(number.name, descriptions)
+    assert becomes(lambda: home.calls() - before >= 3)
+    command.send(number)
+    assert command.ends(30) != 0
+    assert "Traceback" not in command.err.read_text()
+    assert_the_books_balance(home.ledger, home.bucket)
+    made = home.calls() - before
+    assert made < 9, "nothing more is asked for"
+    assert home.to_make(number.name) == 9 - made, "what was in flight is kept"
+    home.assert_whole(home.illustrate(number.name, descriptions).report(), 9)
+    assert home.calls() - before == 9
+
+
 def test_the_command_itself_in_a_process_of_its_own(home: Home, tmp_path: Path) -> None:
     """What the other tests fork is what a person starts."""
     arguments = ["chapters", "illustrate", "samples/alice.txt", "--title", "Alone", "--provider", "sketch"]
@@ -94,5 +115,8 @@ def test_the_command_itself_in_a_process_of_its_own(home: Home, tmp_path: Path) 
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("\n") == 1
-    assert '"made": 2' in done.stdout
+    assert done.stdout.count("\n") == 1, "one object, and nothing else"
+    report = json.loads(done.stdout)
+    assert list(report) == REPORT.split()
+    assert [list(picture) for picture in report["pictures"]] == [PICTURE.split()] * 2
+    assert (report["made"], report["failed"]) == (2, 0)
