@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 # How often a job that another process is making is looked at again.
 LOOK_SECONDS = 0.3
 
+# How long a run that was stopped waits for its calls in flight; Prefect's workers kill what takes longer than 30 s.
+REST_SECONDS = 20.0
+
 # One call as the chain asks for it; in flows a Prefect task run stands between.
 Call = Callable[[str | None], str]
 Ask = Callable[[StoredJob, Turn, Call], str]
@@ -129,6 +132,8 @@ def begin(room: Room, batch: Batch, run_id: str | None) -> list[int]:
 
 def end(room: Room, batch: Batch, seconds: float, *, cancelled: bool = False) -> BatchReport:
     """Write the report to bucket and ledger, release what was reserved and not used; return the short form."""
+    # A run that is stopped has calls in flight: what they bring was paid for, and belongs to the report.
+    room.progress(batch.id).wait_until_at_rest(REST_SECONDS)
     key = f"reports/{batch.id}.json"
     report = room.ledger.run(lambda connection: reports.report_json(connection, batch, seconds, room.bucket.location()))
     counts = room.ledger.run(lambda connection: reports.counts(connection, batch.id))
@@ -174,7 +179,8 @@ def press_job(room: Room, batch_id: str, position: int, run_id: str | None, ask:
     settled; the claim then ends with its lease, and asking again is safe.
     """
     progress = room.progress(batch_id)
-    end = _press_until_settled(room, progress, position, run_id, ask)
+    with progress.working():
+        end = _press_until_settled(room, progress, position, run_id, ask)
     if end.status != "promised":
         progress.note(end.status)
     return end

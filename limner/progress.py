@@ -4,7 +4,8 @@ Counts only what this process saw settle; the truth across processes is the ledg
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from limner.ledger.plans import Batch
@@ -36,6 +37,8 @@ class Progress:
         self.stop = threading.Event()
         self._watchers = watchers
         self._lock = threading.Lock()
+        self._rest = threading.Condition(self._lock)
+        self._at_work = 0
         self._settled = 0
         self._failed = 0
 
@@ -52,6 +55,23 @@ class Progress:
             self._settled += 1
             self._failed += status == "failed"
         self._tell()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A job is under way in this process."""
+        with self._lock:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work -= 1
+                self._rest.notify_all()
+
+    def wait_until_at_rest(self, seconds: float) -> bool:
+        """Wait until no job is under way in this process; say whether it came to that."""
+        with self._lock:
+            return self._rest.wait_for(lambda: self._at_work == 0, seconds)
 
     @property
     def stage(self) -> Stage:

@@ -31,9 +31,9 @@ _SHORT = text("""
     select (select count(*) from jobs where batch_id = :batch and status in ('promised', 'failed'))
            - (select coalesce(sum(pictures_reserved), 0) from entries where batch_id = :batch)
 """)
-_OTHERS = text("""
-    select distinct c.holder from attempts t join claims c on c.order_key = t.order_key and c.token = t.token
-     where t.batch_id = :batch and t.outcome is null and c.holder <> :holder and c.lease_until > clock_timestamp()
+_IN_FLIGHT = text("""
+    select c.holder from attempts t join claims c on c.order_key = t.order_key and c.token = t.token
+     where t.batch_id = :batch and t.outcome is null and c.lease_until > clock_timestamp()
 """)
 _LOCK = text("select id from batches where id = :batch for update")
 _LOCK_COUNTER = text("select owner from counters where owner = :owner and period = :period for update")
@@ -120,12 +120,15 @@ def reserve(connection: Connection, batch: Batch, cap: int | None) -> None:
 
 
 def release(connection: Connection, batch: Batch, holder: str) -> None:
-    """Give back what the batch reserved and did not use; while another holder makes its pictures, that is theirs."""
+    """Give back what the batch reserved and neither used nor has in flight.
+
+    While another holder makes the batch's pictures, the reservation is that one's.
+    """
     connection.execute(_LOCK, {"batch": batch.id})
-    others = connection.execute(_OTHERS, {"batch": batch.id, "holder": holder}).scalars()
-    if not all(map(is_provably_dead, others)):
+    in_flight = list(connection.execute(_IN_FLIGHT, {"batch": batch.id}).scalars())
+    if any(theirs != holder and not is_provably_dead(theirs) for theirs in set(in_flight)):
         return
-    held = int(connection.execute(_HELD, {"batch": batch.id}).scalar_one())
+    held = int(connection.execute(_HELD, {"batch": batch.id}).scalar_one()) - in_flight.count(holder)
     if held == 0:
         return
     counter = {"owner": batch.owner, "period": batch.period}

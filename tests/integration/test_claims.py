@@ -152,6 +152,28 @@ def test_a_picture_that_comes_too_late_is_not_recorded_twice(open_room: OpenRoom
     assert_the_books_balance(asleep.ledger, asleep.bucket)
 
 
+def test_a_picture_that_comes_while_another_makes_it_is_not_recorded(open_room: OpenRoom) -> None:
+    late_sluice, calling, answer = Sluice("record"), threading.Event(), threading.Event()
+
+    def whim(_asked: Asked) -> None:
+        calling.set()
+        assert answer.wait(20)
+
+    asleep = open_room(Painter(), fuse=late_sluice)
+    run = _Running(asleep, castles(1))
+    assert late_sluice.reached.wait(10)
+    _stop_heartbeat(asleep)
+    _expire(asleep.ledger)
+    other = _Running(open_room(Painter(whim=whim)), castles(1))
+    assert calling.wait(10)
+    late_sluice.opened.set()
+    time.sleep(0.5)
+    assert value(asleep.ledger, "select count(*) from records") == 0, "its token is stale"
+    answer.set()
+    assert (run.ends().made, other.ends().made) == (1, 1)
+    assert_the_books_balance(asleep.ledger, asleep.bucket)
+
+
 def test_the_orders_of_a_killed_process_are_taken_over_at_once(
     open_room: OpenRoom, ledger_url: str, tmp_path: Path
 ) -> None:
