@@ -28,7 +28,7 @@ class Ledger:
     """An open ledger.
 
     `revive` is called when the server is away, before it is asked again: the embedded server is started anew by it.
-    `patience_seconds` is how long `run` keeps asking in the middle of work.
+    `patience_seconds` is how long `run` keeps asking in the middle of work, once an outage.
     """
 
     def __init__(self, engine: Engine, revive: Callable[[], object] | None, patience_seconds: float) -> None:
@@ -37,6 +37,7 @@ class Ledger:
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._revive = revive
         self._patience_seconds = patience_seconds
+        self._gave_up = False
 
     @classmethod
     def open(
@@ -72,18 +73,29 @@ class Ledger:
 
     def _patiently(self, engine: Engine, work: Callable[[Connection], T], patience_seconds: float | None) -> T:
         patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        first = self._revived if self._gave_up else self._once
         try:
-            return self._once(engine, work)
+            done = first(engine, work)
         except LedgerUnreachable:
-            if patience <= 0:
+            if patience <= 0 or self._gave_up:
                 raise
+            done = self._wait_for(engine, work, patience)
+        self._gave_up = False
+        return done
+
+    def _wait_for(self, engine: Engine, work: Callable[[Connection], T], patience_seconds: float) -> T:
         retrying = Retrying(
             retry=retry_if_exception_type(LedgerUnreachable),
-            stop=stop_after_delay(patience),
+            stop=stop_after_delay(patience_seconds),
             wait=wait_exponential_jitter(multiplier=0.1, max=2, jitter=0.5),
             reraise=True,
         )
-        done: T = retrying(self._revived, engine, work)
+        try:
+            done: T = retrying(self._revived, engine, work)
+        except LedgerUnreachable:
+            # Waited for once: until it answers again, whoever asks is told at once.
+            self._gave_up = True
+            raise
         return done
 
     def _once(self, engine: Engine, work: Callable[[Connection], T]) -> T:

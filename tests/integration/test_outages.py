@@ -230,3 +230,21 @@ def test_a_ledger_that_is_away_at_the_start_is_said_at_once(server: Server, own_
         Ledger.open(own_url)
     assert time.monotonic() - started < 5
     assert "\n" not in str(refused.value)
+
+
+def test_an_outage_is_waited_for_once(server: Server, own_url: str) -> None:
+    opened = Ledger.open(own_url, patience_seconds=1.5)
+
+    def waits() -> bool:
+        started = time.monotonic()
+        with pytest.raises(LedgerUnreachable):
+            opened.run(lambda connection: connection.execute(text("select 7")))
+        return time.monotonic() - started >= 1.5
+
+    server.stop()
+    assert [waits(), waits(), waits()] == [True, False, False]
+    server.start()
+    assert opened.run(lambda connection: connection.execute(text("select 7")).scalar_one()) == 7
+    server.stop()
+    assert waits(), "the next outage is waited for again"
+    opened.close()
