@@ -5,6 +5,7 @@ The models are shallow on purpose: the Prefect UI renders them as forms, in the 
 
 import hashlib
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -22,6 +23,13 @@ MAX_BOOK_BYTES = 32 * 1024 * 1024
 _RATIO = re.compile(r"^([1-9]\d?):([1-9]\d?)$")
 
 Words = Annotated[str, Field(max_length=500)]
+
+
+def _refuse_controls(*said: Any) -> None:
+    """Refuse what no database, log or provider takes; line ends and tabs are spaces."""
+    for words in said:
+        if isinstance(words, str) and any(unicodedata.category(sign) == "Cc" and not sign.isspace() for sign in words):
+            raise ValueError(f"there is a control character in {words[:40]!r}; remove it")
 
 
 class Description(BaseModel):
@@ -94,6 +102,25 @@ class IllustrationRequest(BaseModel):
         default=None, pattern=r"^[0-9a-f]{64}$", title="Descriptions' sha256", description="Filled in, too."
     )
 
+    @field_validator("title", "author", "genre", "only", "model", "negative_prompt")
+    @classmethod
+    def _is_plain(cls, given: str | None) -> str | None:
+        _refuse_controls(given)
+        return given
+
+    @field_validator("style_modifiers", "provider")
+    @classmethod
+    def _are_plain(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse_controls(*given)
+        return given
+
+    @field_validator("descriptions")
+    @classmethod
+    def _read_plainly(cls, given: tuple[Description, ...] | None) -> tuple[Description, ...] | None:
+        # All of them are stored with the request, also those that nobody chooses.
+        _refuse_controls(*(words for one in given or () for words in (one.id, one.content)))
+        return given
+
     @field_validator("aspect_ratio")
     @classmethod
     def _ratio(cls, given: str | None) -> str | None:
@@ -153,7 +180,7 @@ class ChapterRequest(IllustrationRequest):
 
     model_config = ConfigDict(json_schema_extra=_chapter_beside_book)
 
-    chapter: int = Field(default=1, ge=1, title="Chapter", description="Counted from 1.")
+    chapter: int = Field(default=1, ge=1, le=100_000, title="Chapter", description="Counted from 1.")
 
     @property
     def slug(self) -> str:

@@ -37,6 +37,7 @@ def refusal(model: type[Any], **fields: Any) -> str:
             "give descriptions or a descriptions file, not both.",
         ),
         ({"book": "a.txt", "chapter": 0}, "chapter: Input should be greater than or equal to 1."),
+        ({"book": "a.txt", "chapter": 10**60}, "chapter: Input should be less than or equal to 100000."),
         ({"book": "a.txt", "limit": 0}, "limit: Input should be greater than or equal to 1."),
         ({"book": "a.txt", "min_priority": 101}, "min_priority: Input should be less than or equal to 100."),
         ({"book": "a.txt", "language": "fr"}, "language: Input should be 'auto', 'en', 'ru' or 'uk'."),
@@ -48,6 +49,25 @@ def refusal(model: type[Any], **fields: Any) -> str:
 )
 def test_refuses_what_it_does_not_know_in_one_sentence_that_names_the_field(fields: dict[str, Any], said: str) -> None:
     assert refusal(ChapterRequest, **fields).startswith(said)
+
+
+@pytest.mark.parametrize("field", ["title", "author", "genre", "negative_prompt", "only"])
+def test_a_control_character_is_refused_in_every_field_before_it_can_reach_the_ledger(field: str) -> None:
+    said = refusal(ChapterRequest, **{"book": "a.txt", field: "a\0b"})
+    assert said == f"{field}: there is a control character in 'a\\x00b'; remove it."
+
+
+def test_a_control_character_is_refused_in_lists_and_in_descriptions_that_nobody_chooses() -> None:
+    assert refusal(ChapterRequest, book="a.txt", provider=["a\0"]).startswith("provider: there is a control character")
+    assert refusal(ChapterRequest, book="a.txt", style_modifiers=["\x1b[31m"]).startswith("style_modifiers: there is")
+    odd = HALL | {"content": "A\0 hall", "priority": 0}
+    assert refusal(ChapterRequest, descriptions=[HALL, odd]).startswith(
+        "descriptions: there is a control character in 'A\\x00 hall'"
+    )
+
+
+def test_line_ends_and_tabs_are_no_control_characters() -> None:
+    assert ChapterRequest.model_validate({"descriptions": [HALL | {"content": "A low\n\thall."}]}).descriptions
 
 
 def test_many_faults_are_cut_at_five() -> None:

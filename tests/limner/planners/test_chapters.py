@@ -88,15 +88,16 @@ def test_ids_that_cannot_be_keys_are_refused() -> None:
     with pytest.raises(BadInput, match="share an id: a;"):
         ids(asked(described("a"), described("a")))
     with pytest.raises(BadInput, match=r"'a\\x00' has control characters"):
-        ids(asked(described("a\0")))
+        choose([described("a\0")], asked(described("a")))
 
 
 def test_control_characters_never_reach_a_prompt() -> None:
     odd = Description(id="a", content="A\0 castle", type="location", priority=90)
     with pytest.raises(BadInput, match=r"control character '\\x00' in: description 'a'"):
-        planned(asked(odd))
+        plan_chapters(asked(described("a")), [Told(odd, odd.content)])
+    unchecked = asked(described("a")).model_copy(update={"style_modifiers": ("\x1b[31m",)})
     with pytest.raises(BadInput, match=r"'\\x1b' in: style modifiers"):
-        planned(asked(described("a"), style_modifiers=("\x1b[31m",)))
+        planned(unchecked)
 
 
 @pytest.mark.parametrize(
