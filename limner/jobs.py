@@ -34,6 +34,11 @@ def normal_form(words: str) -> str:
     return " ".join(words.casefold().split())
 
 
+def plain(words: str) -> str:
+    """Return a stranger's words as every database takes them: without NUL and halves of surrogate pairs."""
+    return words.replace("\0", "�").encode("utf-8", "replace").decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A picture that the order leans on: an artifact's sha256 (in an order) or a job's key above (in a plan)."""

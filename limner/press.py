@@ -21,14 +21,16 @@ from limner.errors import (
     BadImage,
     BatchStopped,
     BucketUnreachable,
+    DiskFull,
     LeaseLost,
     LedgerUnreachable,
     LimnerError,
     NothingToMake,
     ProviderError,
     Rejected,
+    UnknownOutcome,
 )
-from limner.jobs import Artifact, Image, Plan, Verdict, artifact_key, derive_seed
+from limner.jobs import Artifact, Image, Plan, Verdict, artifact_key, derive_seed, plain
 from limner.ledger import attempts, finding, plans, quota, reports
 from limner.ledger.attempts import Intent, Spent
 from limner.ledger.claims import Claim, claim, release
@@ -210,9 +212,9 @@ def _press_until_settled(room: Room, progress: Progress, position: int, run_id: 
 def give_up(room: Room, batch_id: str, position: int, reason: str) -> None:
     """Settle a job as failed for a reason outside the chain, where the ledger can still be told."""
     progress = room.progress(batch_id)
-    with suppress(LedgerUnreachable):
+    with suppress(LedgerUnreachable, DiskFull):
         room.ledger.ask(
-            lambda connection: attempts.fail_job(connection, batch_id, position, reason), patience_seconds=0
+            lambda connection: attempts.fail_job(connection, batch_id, position, plain(reason)), patience_seconds=0
         )
     progress.note("failed")
 
@@ -328,6 +330,7 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
     Raises ProviderError, BadImage or Rejected with the attempt settled, LeaseLost when another process holds the
     order, Unreachable or DiskFull when a picture could not be stored.
     """
+    provider = room.providers[intent.provider]
     with room.slots:
         if room.progress(intent.batch.id).stop.is_set():
             raise BatchStopped(f"{intent.batch.title} was stopped.")
@@ -337,8 +340,10 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
         room.ledger.ask(lambda connection: attempts.intend(connection, intent))
         try:
             answer = _call(room, intent)
-        except LimnerError as error:
-            _settle(room, intent, error, Spent(time.monotonic() - started))
+        except Exception as error:
+            # What may have been accepted may have been paid for.
+            cost = provider.capabilities.price_usd if isinstance(error, UnknownOutcome) else 0.0
+            _settle(room, intent, error, Spent(time.monotonic() - started, cost))
             raise
         spent = _spent(room, intent, answer, time.monotonic() - started)
     # The slot is free for the next call while this answer is looked at.
@@ -346,7 +351,7 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
         return _keep(room, intent, answer, spent, job_started)
     except (LeaseLost, Rejected):
         raise
-    except LimnerError as error:
+    except Exception as error:
         _settle(room, intent, error, spent)
         raise
 
@@ -387,9 +392,20 @@ def _call(room: Room, intent: Intent) -> Answer:
         references={one.of: room.bucket.get(_key_of(room, one.of)) for one in (*order.references, *order.controls)},
         accepted=accepted,
     )
-    answer = provider.generate(asked)
+    answer = _in_plain_words(provider, asked)
     room.reach("call")
     return answer
+
+
+def _in_plain_words(provider: Provider, asked: Asked) -> Answer:
+    """Make the call; what it says of itself is a stranger's text, and comes back as one that the ledger takes."""
+    try:
+        answer = provider.generate(asked)
+    except ProviderError as error:
+        error.args = tuple(plain(one) if isinstance(one, str) else one for one in error.args)
+        raise
+    revised = None if answer.revised_prompt is None else plain(answer.revised_prompt)
+    return replace(answer, model=plain(answer.model), revised_prompt=revised)
 
 
 def _key_of(room: Room, sha256: str) -> str:
@@ -410,11 +426,12 @@ def _intent(room: Room, batch: Batch, ours: _Ours, run_id: str | None, turn: Tur
         claim=ours.claim,
         run_id=run_id,
         task_run_id=None,
-        provider=provider.name,
+        # As the chain calls it: a studio may have two of a kind.
+        provider=turn.provider,
         model=batch.model,
         number=turn.number,
         seed=seed,
-        fingerprint=plans.fingerprint(job.order, provider.name, batch.model, seed),
+        fingerprint=plans.fingerprint(job.order, turn.provider, batch.model, seed),
         prompt=prompt,
         negative_prompt=negative,
         dropped=dropped,
@@ -441,11 +458,12 @@ def _spent(room: Room, intent: Intent, answer: Answer, seconds: float) -> Spent:
     return Spent(seconds, cost, answer.model, answer.revised_prompt)
 
 
-def _settle(room: Room, intent: Intent, error: LimnerError, spent: Spent) -> None:
+def _settle(room: Room, intent: Intent, error: Exception, spent: Spent) -> None:
     if isinstance(error, LeaseLost):
         return  # whoever took the order over has settled what we left open
     outcome = rule_for(error).outcome if isinstance(error, ProviderError | BadImage) else "lost"
-    room.ledger.run(lambda connection: attempts.settle_failed(connection, intent, outcome, str(error), spent))
+    reason = plain(str(error)) if isinstance(error, LimnerError) else plain(f"{type(error).__name__}: {error}")
+    room.ledger.run(lambda connection: attempts.settle_failed(connection, intent, outcome, reason, spent))
 
 
 def _store(room: Room, image: Image) -> Artifact:

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ from limner.errors import Broken, Busy, Invalid, LimnerError, OutOfCredit, Refus
 from limner.jobs import derive_seed
 from limner.ledger.opening import Ledger
 from limner.providers.pollinations import Pollinations
-from limner.providers.seam import Asked
+from limner.providers.seam import Answer, Asked
 from tests.integration.books import assert_the_books_balance, rows
-from tests.integration.pressing import OpenRoom, Painter, castles, illustrate, plan_of, too_small
+from tests.integration.pressing import OpenRoom, Painter, carry_on, castles, illustrate, plan_of, planned, too_small
 from tests.standins.pollinations import plain_picture, running
 
 PAGE = b"<!doctype html><title>Sorry</title>" + b"<p>Be right back.</p>" * 900
@@ -179,3 +180,52 @@ def test_two_services_over_http_the_second_makes_what_the_first_refused(open_roo
         ("picture-3", "pollinations", "made"),
     ]
     assert_the_books_balance(room.ledger, room.bucket)
+
+
+@pytest.mark.parametrize("said", ["no \0 way", "no \ud800 way"])
+def test_words_of_a_provider_that_no_database_takes_settle_their_attempt_all_the_same(
+    said: str, open_room: OpenRoom, ledger: Ledger
+) -> None:
+    report = illustrate(open_room(Painter(whim=lambda _asked: Refused(said))), castles(2))
+    assert report.failed == 2
+    assert [one["outcome"] for one in rows(ledger, "select outcome from attempts")] == ["refused"] * 2
+    assert rows(ledger, "select 1 from claims") == []
+
+
+def test_a_picture_whose_provider_names_its_model_with_a_nul_is_recorded(open_room: OpenRoom, ledger: Ledger) -> None:
+    class Odd(Painter):
+        def generate(self, asked: Asked) -> Answer:
+            return replace(super().generate(asked), model="oil\0", revised_prompt="a \0 castle")
+
+    room = open_room(Odd())
+    assert illustrate(room, castles(1)).made == 1
+    assert [one["model"] for one in rows(ledger, "select model from records")] == ["oil\ufffd"]
+    assert_the_books_balance(ledger, room.bucket)
+
+
+def test_a_provider_that_breaks_its_own_promise_leaves_no_attempt_open(open_room: OpenRoom, ledger: Ledger) -> None:
+    def whim(_asked: Asked) -> None:
+        raise ZeroDivisionError("a slip of the brush")
+
+    room = open_room(Painter(whim=whim))
+    batch = planned(room, castles(1))
+    with pytest.raises(ZeroDivisionError):
+        carry_on(room, batch)
+    (attempt,) = rows(ledger, "select outcome, reason from attempts")
+    assert attempt == {"outcome": "lost", "reason": "ZeroDivisionError: a slip of the brush"}
+
+
+def test_what_may_have_been_accepted_counts_as_spent(open_room: OpenRoom, ledger: Ledger) -> None:
+    painter = Painter(whim=First(UnknownOutcome("the line broke")), price_usd=0.04)
+    room = open_room(painter)
+    assert illustrate(room, castles(1)).spend_usd == pytest.approx(0.08)
+    assert_the_books_balance(ledger, room.bucket)
+
+
+def test_a_provider_is_known_by_the_name_its_studio_gave_it(open_room: OpenRoom, ledger: Ledger) -> None:
+    room = open_room()
+    room.providers = {"mine": Painter("painter"), "yours": Painter("painter", whim=lambda _asked: Refused("no"))}
+    plan = castles(2, chain=("yours", "mine"))
+    assert illustrate(room, plan).made == 2
+    assert {one["provider"] for one in rows(ledger, "select provider from records")} == {"mine"}
+    assert illustrate(room, plan).reused == 2
