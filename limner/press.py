@@ -88,12 +88,26 @@ class BatchReport:
 
 def find_batch_of_run(room: Room, run_id: str | None) -> Batch | None:
     """Return the batch that a flow run works on: a retried run carries its own plan on."""
-    return None if run_id is None else room.ledger.run(lambda connection: plans.batch_of_run(connection, run_id))
+    return None if run_id is None else _carried_on(room, lambda connection: plans.batch_of_run(connection, run_id))
 
 
 def find_plan(room: Room, asker: Asker) -> Batch | None:
     """Return the stored plan that this run carries on, if there is one."""
-    return room.ledger.run(lambda connection: plans.find_batch(connection, asker))
+    return _carried_on(room, lambda connection: plans.find_batch(connection, asker))
+
+
+def _carried_on(room: Room, find: Callable[[Connection], Batch | None]) -> Batch | None:
+    """Return the found batch in today's quota period: one that fell short in a month that is over is made in this."""
+
+    def look(connection: Connection) -> tuple[Batch | None, bool]:
+        found = find(connection)
+        moved = found is not None and quota.move_to_this_period(connection, found)
+        return (find(connection) if moved else found), moved
+
+    batch, moved = room.ledger.run(look)
+    if moved and batch is not None:
+        room.forget(batch.id)
+    return batch
 
 
 def store_plan(room: Room, asker: Asker, plan: Plan, slug: str) -> Batch:
@@ -116,8 +130,10 @@ def store_plan(room: Room, asker: Asker, plan: Plan, slug: str) -> Batch:
 
 
 def begin(room: Room, batch: Batch, run_id: str | None) -> list[int]:
-    """Find what exists, reserve what is missing; return the positions of the jobs to make."""
-    cap = room.tier(batch.tier).pictures_a_month
+    """Find what exists, reserve what is missing; return the positions of the jobs to make.
+
+    What is missing is reserved by what the owner's tier allows today, not when the plan was made.
+    """
     age = room.rules.reuse_days * DAY_SECONDS
 
     def look(connection: Connection) -> list[int]:
@@ -128,7 +144,12 @@ def begin(room: Room, batch: Batch, run_id: str | None) -> list[int]:
     room.reach("find")
     missing = room.ledger.run(look)
     room.reach("reserve")
-    room.ledger.run(lambda connection: quota.reserve(connection, batch, cap))
+
+    def reserve(connection: Connection) -> None:
+        tier = quota.tier_of(connection, batch.owner) or batch.tier
+        quota.reserve(connection, batch, room.tier(tier).pictures_a_month)
+
+    room.ledger.run(reserve)
     return missing
 
 

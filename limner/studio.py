@@ -89,13 +89,17 @@ class Room:
         return tuple(asked) or tuple(name for name in tiers if name in self.providers) or ("sketch",)
 
     def progress(self, batch_id: str) -> Progress:
-        """Return a batch under way here; what it was planned with never changes, so it is read once."""
+        """Return a batch under way here; what it was planned with does not change under way, so it is read once."""
         if batch_id not in self._progress:
             found = self.ledger.run(lambda connection: get_batch(connection, batch_id))
             if found is None:
                 raise LookupError(f"There is no batch {batch_id} in the ledger at {self.ledger.where()}.")
             self._progress.setdefault(batch_id, Progress(found, self.watchers))
         return self._progress[batch_id]
+
+    def forget(self, batch_id: str) -> None:
+        """Read a batch anew when it is asked for next; for one that nobody works on."""
+        self._progress.pop(batch_id, None)
 
     def close(self) -> None:
         """Stop what waits, give back what is held, close what was opened."""

@@ -6,13 +6,14 @@ transaction, so that a counter is at any moment the sum of its entries. Periods 
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from limner.errors import QuotaUsedUp
 from limner.ledger.holders import is_provably_dead
-from limner.ledger.plans import Batch, promised_positions
+from limner.ledger.plans import Batch, period_of, promised_positions
 from limner.ledger.tables import owners
 
 _COUNTER = text("insert into counters (owner, period) values (:owner, :period) on conflict do nothing")
@@ -35,7 +36,13 @@ _IN_FLIGHT = text("""
     select c.holder from attempts t join claims c on c.order_key = t.order_key and c.token = t.token
      where t.batch_id = :batch and t.outcome is null and c.lease_until > clock_timestamp()
 """)
-_LOCK = text("select id from batches where id = :batch for update")
+_MOVE = text("""
+    update batches set period = :period
+     where id = :batch and period <> :period and status <> 'complete'
+       and (select coalesce(sum(pictures_reserved), 0) from entries where batch_id = :batch) = 0
+""")
+# Not `for update`: that would wait for every picture that is being recorded, which may wait for us at the counter.
+_LOCK = text("select id from batches where id = :batch for no key update")
 _LOCK_COUNTER = text("select owner from counters where owner = :owner and period = :period for update")
 _CUT_JOBS = text("""
     delete from jobs where batch_id = :batch and position in (
@@ -90,6 +97,15 @@ def cut_and_reserve(connection: Connection, batch: Batch, cap: int | None) -> Ba
         batch = _cut(connection, batch, missing - left, f"Cut from {batch.asked} by the quota of {batch.owner}.")
     reserve(connection, batch, cap)
     return batch
+
+
+def move_to_this_period(connection: Connection, batch: Batch) -> bool:
+    """Let what an unfinished batch still misses count in the present period, unless it holds some of its own still.
+
+    Returns whether the batch was moved; its row is then to be read again.
+    """
+    asked = {"batch": batch.id, "period": period_of(datetime.now(UTC))}
+    return asked["period"] != batch.period and connection.execute(_MOVE, asked).rowcount == 1
 
 
 def _cut(connection: Connection, batch: Batch, pictures: int, note: str) -> Batch:

@@ -196,13 +196,55 @@ def test_a_batch_that_fell_short_reserves_again_for_what_is_missing(open_room: O
     assert_the_books_balance(room.ledger, room.bucket)
 
 
-def test_each_owner_and_month_has_a_counter_of_its_own(open_room: OpenRoom) -> None:
+def _move_to_a_month_long_past(ledger: Ledger) -> None:
+    for statement in (
+        "insert into counters select owner, '2001-01', pictures_reserved, pictures_used from counters",
+        "update entries set period = '2001-01'",
+        "delete from counters where period <> '2001-01'",
+        "update batches set period = '2001-01'",
+    ):
+        ledger.run(lambda connection, statement=statement: connection.execute(text(statement)))  # type: ignore[misc]
+
+
+def _used_by_month(ledger: Ledger) -> dict[str, int]:
+    return {row["period"]: row["pictures_used"] for row in rows(ledger, "select * from counters")}
+
+
+def test_what_a_batch_reserved_in_a_month_is_used_in_that_month(open_room: OpenRoom, ledger: Ledger) -> None:
     room = open_room(Painter())
-    batch = planned(room, castles(1), **ANNA)
-    room.ledger.run(lambda connection: connection.execute(text("update batches set period = '2020-01'")))
-    room.ledger.run(lambda connection: connection.execute(text("update entries set pictures_reserved = 0")))
-    room.ledger.run(lambda connection: connection.execute(text("update counters set pictures_reserved = 0")))
-    assert batch.period == period_of(datetime.now(UTC))
+    planned(room, castles(1), **ANNA)
+    _move_to_a_month_long_past(ledger)
     illustrate(room, castles(1), **ANNA)
-    used = rows(room.ledger, "select period, pictures_used from counters order by period")
-    assert [tuple(row.values()) for row in used] == [("2020-01", 1), (batch.period, 0)]
+    illustrate(room, castles(2, title="Another"), **ANNA)
+    assert _used_by_month(ledger) == {"2001-01": 1, period_of(datetime.now(UTC)): 2}
+    assert_the_books_balance(ledger, room.bucket)
+
+
+def test_a_batch_that_fell_short_is_finished_by_what_its_owners_new_tier_allows(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    painter = Painter(whim=lambda _asked: Refused("no"))
+    room = open_room(painter)
+    _used(ledger, CAP - 3)
+    assert illustrate(room, castles(3), **ANNA).failed == 3
+    painter.whim = lambda _asked: None
+    assert illustrate(room, castles(3, title="Another"), **ANNA).made == 3
+    with pytest.raises(QuotaUsedUp, match="another tier"):
+        illustrate(room, castles(3), **ANNA)
+    ledger.run(lambda connection: quota.set_tier(connection, "anna", "premium"))
+    assert illustrate(room, castles(3), **ANNA).made == 3
+    assert_counters_equal_entries(ledger)
+
+
+def test_a_batch_that_fell_short_in_a_month_that_is_over_is_made_in_this_one(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    painter = Painter(whim=lambda _asked: Refused("no"))
+    room = open_room(painter)
+    short = illustrate(room, castles(3), run_id="a run", **ANNA)
+    _move_to_a_month_long_past(ledger)
+    painter.whim = lambda _asked: None
+    report = illustrate(room, castles(3), run_id="a run", **ANNA)
+    assert (report.batch, report.made) == (short.batch, 3)
+    assert _used_by_month(ledger) == {"2001-01": 0, period_of(datetime.now(UTC)): 3}
+    assert_the_books_balance(ledger, room.bucket)
