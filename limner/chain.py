@@ -164,8 +164,9 @@ class _Tries:
 
     def _pause(self, error: LimnerError) -> float:
         """Return what the provider asked for, or 2**n seconds with jitter; nothing before a new seed."""
-        if isinstance(error, Busy) and error.retry_after_seconds is not None:
-            return error.retry_after_seconds
+        # "At once", said by a provider that is busy, would be asked again for ever.
+        if isinstance(error, Busy) and (error.retry_after_seconds or 0) > 0:
+            return float(error.retry_after_seconds or 0)
         if self.rule.new_seed:
             return 0.0
         grown = self._patience.backoff_seconds * 2 ** (self._ended[self.rule.outcome] - 1)

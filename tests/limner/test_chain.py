@@ -110,6 +110,14 @@ def test_a_throttle_that_names_no_time_backs_off_up_to_a_minute() -> None:
     assert near(studio.waits, 2, 4, 8, 16, 32, 60, 60)
 
 
+@pytest.mark.parametrize("said", [0.0, -5.0])
+def test_a_busy_provider_that_asks_for_no_wait_at_all_is_not_asked_for_ever(said: float) -> None:
+    studio = always(Busy("now", said))
+    assert studio.ask("first", "second").result == "picture"
+    assert near(studio.waits[:3], 2, 4, 8)
+    assert sum(studio.waits) <= PATIENCE.max_busy_seconds
+
+
 def test_a_provider_busy_for_too_long_is_left_for_the_next() -> None:
     studio = always(Busy("later", 400.0))
     assert studio.ask("first", "second").said == ("first (busy): later",)
