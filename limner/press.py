@@ -159,7 +159,6 @@ def end(room: Room, batch: Batch, seconds: float, *, cancelled: bool = False) ->
     room.progress(batch.id).wait_until_at_rest(REST_SECONDS)
     key = f"reports/{batch.id}.json"
     report = room.ledger.run(lambda connection: reports.report_json(connection, batch, seconds, room.bucket.location()))
-    counts = room.ledger.run(lambda connection: reports.counts(connection, batch.id))
     room.reach("report")
     try:
         _put(room, key, report, "application/json")
@@ -167,15 +166,17 @@ def end(room: Room, batch: Batch, seconds: float, *, cancelled: bool = False) ->
         # Without its report the batch stays open; what it reserved is free all the same.
         room.ledger.run(lambda connection: quota.release(connection, batch, room.holder.name))
         raise
-    missing = counts.failed + counts.promised
-    status = "complete" if not missing else "cancelled" if cancelled else "short"
 
-    def close(connection: Connection) -> dict[str, str]:
+    def close(connection: Connection) -> tuple[reports.Counts, dict[str, str]]:
+        # Releasing locks the batch: of two runs that end at once, the later says how it stands.
         quota.release(connection, batch, room.holder.name)
+        now = reports.counts(connection, batch.id)
+        missing = now.failed + now.promised
+        status = "complete" if not missing else "cancelled" if cancelled else "short"
         reports.close_batch(connection, batch, status, key)
-        return reports.errors(connection, batch.id)
+        return now, reports.errors(connection, batch.id)
 
-    errors = room.ledger.run(close)
+    counts, errors = room.ledger.run(close)
     return BatchReport(
         batch=batch.id,
         kind=batch.kind,
@@ -257,8 +258,9 @@ def _claim_and_look(
         if ours is None:
             return None
         # Only under the claim is it certain that nobody is making it, or made it in the meantime.
-        stands = finding.standing(connection, batch, position, age)
-        end = _settled(stands, waited)
+        waited_seconds = time.monotonic() - started if waited else 0.0
+        stands = finding.standing(connection, batch, position, age, waited_seconds)
+        end = _settled(stands)
         if end is None and stands.hit is None:
             if stands.left_open:
                 attempts.settle_unknown(connection, ours.order_key)
@@ -271,10 +273,10 @@ def _claim_and_look(
     return room.ledger.ask(look)
 
 
-def _settled(stands: finding.Standing, waited: bool) -> JobEnd | None:
+def _settled(stands: finding.Standing) -> JobEnd | None:
     """Say how another run settled the job; a failure counts only when it fell while we waited for it."""
     job = stands.job
-    if job.status in ("made", "reused") or (job.status == "failed" and waited):
+    if job.status in ("made", "reused") or (job.status == "failed" and stands.settled_lately):
         return JobEnd(job.job.key, job.status, reason=job.reason or "")
     return None
 

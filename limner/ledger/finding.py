@@ -40,7 +40,8 @@ _STANDING = text(f"""
     select j.*,
            (select r.id from records r where r.order_key = j.order_key and {_REUSABLE}
              order by r.id desc limit 1) as hit,
-           exists (select from attempts t where t.order_key = j.order_key and t.outcome is null) as left_open
+           exists (select from attempts t where t.order_key = j.order_key and t.outcome is null) as left_open,
+           coalesce(j.settled_at > clock_timestamp() - make_interval(secs => :waited), false) as settled_lately
       from jobs j where j.batch_id = :batch and j.position = :position
 """)  # noqa: S608
 
@@ -53,11 +54,12 @@ _TAKE_HIT = text("""
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a job stands: its row, a record that serves it, attempts that somebody left open."""
+    """How a job stands: its row, a record that serves it, attempts left open, whether it settled while we waited."""
 
     job: StoredJob
     hit: int | None
     left_open: bool
+    settled_lately: bool
 
 
 def reuse_all(connection: Connection, batch: Batch, max_age_seconds: float) -> int:
@@ -68,11 +70,13 @@ def reuse_all(connection: Connection, batch: Batch, max_age_seconds: float) -> i
     return found
 
 
-def standing(connection: Connection, batch: Batch, position: int, max_age_seconds: float) -> Standing:
-    """Look at one job, under its claim."""
-    asked = _asked(batch, max_age_seconds) | {"position": position}
+def standing(
+    connection: Connection, batch: Batch, position: int, max_age_seconds: float, waited_seconds: float = 0.0
+) -> Standing:
+    """Look at one job, under its claim, after waiting for it so long."""
+    asked = _asked(batch, max_age_seconds) | {"position": position, "waited": waited_seconds}
     row = connection.execute(_STANDING, asked).one()
-    return Standing(stored_job(row), row.hit, row.left_open)
+    return Standing(stored_job(row), row.hit, row.left_open, row.settled_lately)
 
 
 def take_hit(connection: Connection, batch: Batch, position: int, record_id: int, seconds: float) -> None:

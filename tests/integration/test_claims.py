@@ -4,12 +4,14 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from limner import press
 from limner.errors import Refused
 from limner.jobs import Plan
 from limner.ledger.opening import Ledger
@@ -17,7 +19,7 @@ from limner.press import BatchReport
 from limner.providers.seam import Asked
 from limner.studio import Room
 from tests.integration.books import assert_the_books_balance, rows, value
-from tests.integration.pressing import OpenRoom, Painter, Sluice, castles, illustrate, in_threads
+from tests.integration.pressing import OpenRoom, Painter, Sluice, carry_on, castles, illustrate, in_threads, planned
 
 _KILLED = """
 import sys, time
@@ -225,6 +227,37 @@ def test_a_job_that_fails_while_another_run_waits_for_it_is_not_tried_again_by_t
     assert run.ends().failed == 1
     assert waiting.ends().failed == 1
     assert other.calls == 0
+
+
+def test_a_job_that_failed_in_an_earlier_run_is_tried_again_after_waiting_for_another_batch(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    painter = Painter(whim=lambda _asked: Refused("no"))
+    room = open_room(painter)
+    assert illustrate(room, castles(1)).failed == 1
+    painter.whim = lambda _asked: None
+    taken = (
+        "insert into claims (order_key, holder, claimant, token, lease_until) "
+        "select order_key, 'elsewhere|1|0.00|a', 'them', nextval('fence'), clock_timestamp() + interval '1 second' "
+        "from jobs"
+    )
+    ledger.run(lambda connection: connection.execute(text(taken)))
+    assert illustrate(room, castles(1)).made == 1, "the old failure is not taken for one of those who held the order"
+
+
+def test_of_two_runs_that_end_at_once_the_later_says_how_the_batch_stands(open_room: OpenRoom, ledger: Ledger) -> None:
+    slow, quick = open_room(Painter()), open_room(Painter())
+    batch = planned(slow, castles(1))
+    press.begin(slow, batch, None)
+    sluice = Sluice("report")
+    slow._fuse = sluice  # type: ignore[assignment]
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(press.end, slow, batch, 0.0, cancelled=True)
+        assert sluice.reached.wait(10)
+        assert carry_on(quick, batch).made == 1
+        sluice.opened.set()
+        assert ending.result(10).made == 1
+    assert value(ledger, "select status from batches") == "complete"
 
 
 def test_a_room_that_closes_gives_back_what_it_held(open_room: OpenRoom, ledger: Ledger) -> None:
