@@ -2,13 +2,18 @@
 
 import random
 import signal
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from limner.home.postgres import stop_postgres
 from limner.steps import STEPS, Step
-from tests.chaos.homes import Home, write_descriptions
+from tests.chaos.forking import Forks
+from tests.chaos.homes import Home, home_ledger, processes_of, write_descriptions
+from tests.deployments.users import becomes
+from tests.standins.pollinations import Running
 
 PICTURES = 6
 LATENCY_SECONDS = 0.1
@@ -52,6 +57,19 @@ def test_a_killed_command_is_finished_by_the_same_command(
 ) -> None:
     home.standin.be_slow(LATENCY_SECONDS)
     _is_killed_and_finishes(home, "-".join(step for step, _ in kills), tmp_path, kills)
+
+
+def test_nothing_lives_on_when_the_only_command_of_a_home_is_killed(
+    commands: Forks, standin: Running, tmp_path: Path
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "home"
+        with home_ledger(folder) as ledger:
+            home = Home(folder, standin, commands, ledger)
+            command = home.illustrate("Only", _descriptions(tmp_path, "Only"), LIMNER_DIE_AT="store:2")
+            assert command.ends() == -signal.SIGKILL
+        stop_postgres(folder)
+        assert becomes(lambda: not processes_of(folder), 30), processes_of(folder)
 
 
 def test_the_twenty_are_spread_over_all_steps() -> None:

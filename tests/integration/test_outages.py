@@ -173,13 +173,12 @@ def test_a_heartbeat_outlives_a_full_disk_of_the_ledger(open_room: OpenRoom, led
     assert room.holder._beating.is_alive()
 
 
-@pytest.mark.parametrize("seconds", [0.5, 5.0])
-def test_postgresql_stopped_in_the_middle_for_a_while_costs_nothing(
-    server: Server, own_url: str, tmp_path: Path, seconds: float
+def test_postgresql_stopped_in_the_middle_for_a_moment_costs_nothing(
+    server: Server, own_url: str, tmp_path: Path
 ) -> None:
     def outage() -> None:
         server.stop()
-        threading.Timer(seconds, server.start).start()
+        threading.Timer(0.5, server.start).start()
 
     painter = Painter(whim=At(4, outage))
     with rooms(own_url, tmp_path / "bucket") as open_room:
@@ -219,7 +218,8 @@ def test_postgresql_that_stays_away_ends_the_batch_and_a_rerun_completes_it(
         assert isinstance(report, BatchReport)
         assert report.made == 16
         assert painter.calls == in_flight + 16 - made
-        assert in_flight - made == left_open <= 2 * room.rules.concurrency
+        # An intent whose reply was lost is open too, and its call was never made.
+        assert in_flight - made <= left_open <= 2 * room.rules.concurrency
         assert_the_books_balance(room.ledger, room.bucket)
 
 
