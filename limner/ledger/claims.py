@@ -94,8 +94,12 @@ class Holder:
 
     def _beat(self) -> None:
         asked = {"holder": self.name, "lease": self.lease_seconds}
+        is_away = False
         while not self._closing.wait(self.lease_seconds / 3):
             try:
                 self._ledger.run(lambda connection: connection.execute(_BEAT, asked), patience_seconds=0)
+                is_away = False
             except LimnerError as error:
-                log.warning("%s The heartbeat goes on.", error)
+                # Said once an outage.
+                log.log(logging.DEBUG if is_away else logging.WARNING, "%s The heartbeat goes on.", error)
+                is_away = True

@@ -70,7 +70,7 @@ def test_a_database_that_stays_away_ends_the_command_and_a_rerun_completes_it(ho
         command = told.illustrate("Gone", descriptions)
         assert becomes(lambda: home.calls() - before >= 4)
         server.stop()
-        assert command.ends(800) == 1
+        assert command.ends(400) == 1
         said = command.err.read_text().strip().splitlines()[-1]
         assert "start PostgreSQL or mend DATABASE_URL, then run the same command again" in said
         assert "Traceback" not in command.err.read_text()

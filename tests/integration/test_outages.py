@@ -158,11 +158,13 @@ def test_a_process_that_slept_within_a_transaction_runs_it_again(ledger: Ledger)
     assert ledger.run(work) == 7
 
 
-def test_a_heartbeat_outlives_a_full_disk_of_the_ledger(open_room: OpenRoom, ledger: Ledger) -> None:
+def test_a_heartbeat_outlives_a_full_disk_of_the_ledger_and_says_it_once(
+    open_room: OpenRoom, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
     def change(statement: str) -> None:
         ledger.run(lambda connection: connection.execute(text(statement)))
 
-    room = open_room(Painter(), lease_seconds=0.3)
+    room = open_room(Painter(), lease_seconds=0.15)
     change(
         "create function no_room() returns trigger language plpgsql as "
         "$$ begin raise exception 'no room' using errcode = '53100'; end $$"
@@ -171,6 +173,9 @@ def test_a_heartbeat_outlives_a_full_disk_of_the_ledger(open_room: OpenRoom, led
     time.sleep(0.5)
     change("drop trigger no_room on claims")
     assert room.holder._beating.is_alive()
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert said[0].endswith("free some and run the same command again. The heartbeat goes on.")
 
 
 def test_postgresql_stopped_in_the_middle_for_a_moment_costs_nothing(

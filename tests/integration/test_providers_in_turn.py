@@ -229,3 +229,8 @@ def test_a_provider_is_known_by_the_name_its_studio_gave_it(open_room: OpenRoom,
     assert illustrate(room, plan).made == 2
     assert {one["provider"] for one in rows(ledger, "select provider from records")} == {"mine"}
     assert illustrate(room, plan).reused == 2
+
+
+def test_a_studio_whose_provider_is_in_no_tiers_chain_asks_it_all_the_same(open_room: OpenRoom) -> None:
+    room = open_room(Painter("mine"))
+    assert illustrate(room, castles(1, chain=())).made == 1
