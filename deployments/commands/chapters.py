@@ -90,11 +90,13 @@ def make(request: IllustrationRequest, as_json: bool) -> int:
 
 
 def show_plan(request: IllustrationRequest, as_json: bool) -> None:
-    """Print what would be made."""
+    """Print what would be made, and what each provider would take for it; opens no ledger, bucket or provider."""
     from limner.illustrating import plan_illustrations  # noqa: PLC0415
     from limner.jobs import derive_seed  # noqa: PLC0415
 
+    prices = _prices(request)
     plan = plan_illustrations(request.pinned())
+    estimate = {name: round(price * len(plan.jobs), 6) for name, price in prices.items()}
     shown = [
         {
             "key": job.key,
@@ -111,13 +113,38 @@ def show_plan(request: IllustrationRequest, as_json: bool) -> None:
     ]
     if as_json:
         head = {"kind": plan.kind, "title": plan.title, "asked": len(shown), "providers": list(plan.chain)}
+        head |= {"estimate_usd": estimate}
         typer.echo(json.dumps(head | {"notes": list(plan.notes), "pictures": shown}, ensure_ascii=False))
         return
     typer.echo(f"{plan.title}: {len(shown)} pictures, asked of {', '.join(plan.chain) or 'the studio'}.")
+    for name, usd in estimate.items():
+        typer.echo(f"Estimate, all by {name}: ${usd:.2f}.")
     for one in shown:
         typer.echo("\n{key} ({type}, {width}x{height}, seed {seed})\n  {prompt}".format(**one))
     for note in plan.notes:
         typer.echo(f"\n{note}")
+
+
+def _prices(request: IllustrationRequest) -> dict[str, float]:
+    """Return what a picture costs in USD at each provider that would be asked; raises UnknownProvider.
+
+    Knows those of the environment; blocks are looked up when a flow runs.
+    """
+    from limner.errors import UnknownProvider  # noqa: PLC0415
+    from limner.providers.pollinations import Pollinations  # noqa: PLC0415
+    from limner.providers.sketch import Sketch  # noqa: PLC0415
+
+    key = read_settings().pollinations_key
+    known = {"sketch": Sketch().capabilities.price_usd}
+    if key is not None:
+        known["pollinations"] = Pollinations(key.get_secret_value()).capabilities.price_usd
+    for name in request.provider:
+        if name not in known:
+            raise UnknownProvider(
+                f"There is no provider {name!r} in this environment; it has {', '.join(known)}. "
+                "Name one of these, or configure it (limner doctor says how)."
+            )
+    return {name: known[name] for name in request.provider or known}
 
 
 def _request(asked: dict[str, object], chapter: int | None, every: bool) -> IllustrationRequest:

@@ -97,3 +97,18 @@ def test_a_home_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
     done = limner(tmp_path / "home", "up")
     assert done.returncode == 2 and "set LIMNER_HOME" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_dry_run_refuses_an_unknown_provider_and_opens_nothing(tmp_path: Path) -> None:
+    book = Path(__file__).parents[2] / "samples" / "alice.txt"
+    ended = limner(tmp_path / "home", "chapters", "illustrate", str(book), "--dry-run", "--provider", "nobody")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("There is no provider 'nobody' in this environment; it has sketch.")
+    assert not (tmp_path / "home").exists() or not list((tmp_path / "home").iterdir())
+
+
+def test_a_dry_run_estimates_what_each_provider_would_take(tmp_path: Path) -> None:
+    book = Path(__file__).parents[2] / "samples" / "alice.txt"
+    ended = limner(tmp_path / "home", "chapters", "illustrate", str(book), "--dry-run", "--limit", "2")
+    assert ended.returncode == 0, ended.stderr
+    assert "Estimate, all by sketch: $0.00." in ended.stdout
