@@ -57,8 +57,8 @@ class Ledger:
         self._engine.dispose()
 
     def where(self) -> str:
-        """Return the ledger's address without its password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        """Return the ledger's address without its password, which may also stand in its query."""
+        return self._engine.url.difference_update_query(("password", "passfile")).render_as_string(hide_password=True)
 
     def run(self, work: Callable[[Connection], T], patience_seconds: float | None = None) -> T:
         """Run `work` in one transaction; while the server is away, wait and run it again.
@@ -135,7 +135,7 @@ class Ledger:
 def _engine(url: str, connections: int) -> Engine:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a plain ValueError
         raise BadInput(
             "DATABASE_URL is no database address; write postgresql://user:password@host:5432/name."
         ) from None
