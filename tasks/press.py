@@ -101,8 +101,8 @@ def render_chunk(first: int, last: int, positions: Sequence[int], batch: str, ru
         except (DiskFull, Unreachable):
             room.progress(batch).stop.set()  # what is asked for now could not be kept
             raise
-        except LimnerError as error:
-            craft.give_up(room, batch, position, str(error))
+        except Exception as error:
+            craft.give_up(room, batch, position, str(error) or type(error).__name__)
             return False
 
     # Two chunks are under way at once: together they have the workers of one plan of single pictures.
