@@ -77,6 +77,8 @@ class Room:
     def chain(self, asked: Sequence[str], tier: str) -> tuple[str, ...]:
         """Return who is asked: the request's own names, else the tier's that are configured, else `sketch`.
 
+        A studio without it asks whoever it has.
+
         Raises UnknownProvider for a name that this studio has not opened.
         """
         for name in asked:
@@ -86,7 +88,10 @@ class Room:
                     "Name one of these, or configure it (limner doctor says how)."
                 )
         tiers = self.rules.chains.get(tier) or self.tier(tier).chain
-        return tuple(asked) or tuple(name for name in tiers if name in self.providers) or ("sketch",)
+        return tuple(asked) or tuple(name for name in tiers if name in self.providers) or self._fallback()
+
+    def _fallback(self) -> tuple[str, ...]:
+        return ("sketch",) if "sketch" in self.providers else tuple(self.providers)
 
     def progress(self, batch_id: str) -> Progress:
         """Return a batch under way here; what it was planned with does not change under way, so it is read once."""
