@@ -28,8 +28,19 @@ def _here() -> str:
 
 def new_holder() -> str:
     """Return a holder's name for this process: `<here>|<pid>|<start>|<nonce>`."""
-    started = psutil.Process().create_time()
-    return f"{_here()}|{os.getpid()}|{started:.2f}|{uuid4().hex[:8]}"
+    return f"{_here()}|{os.getpid()}|{_started(os.getpid()):.2f}|{uuid4().hex[:8]}"
+
+
+def _started(pid: int) -> float:
+    """Return when a process started: ticks since boot where the system says so, which no setting of the clock moves.
+
+    Raises NoSuchProcess.
+    """
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return psutil.Process(pid).create_time()
+    return float(status.rpartition(")")[2].split()[19])
 
 
 def is_provably_dead(holder: str) -> bool:
@@ -39,7 +50,7 @@ def is_provably_dead(holder: str) -> bool:
         return False
     try:
         process = psutil.Process(int(pid))
-        return abs(process.create_time() - float(started)) > 1 or process.status() == psutil.STATUS_ZOMBIE
+        return abs(_started(process.pid) - float(started)) > 1 or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
     except psutil.AccessDenied:
