@@ -54,7 +54,7 @@ def test_help_is_quick_and_imports_no_prefect(tmp_path: Path) -> None:
     ("error", "status"),
     [
         (BadBook("There is no book at x; check the path."), 2),
-        (LedgerUnreachable("The ledger is away; start it."), 1),
+        (LedgerUnreachable("The ledger is away; start it."), 2),
         (BatchShort("2 of 10 failed."), 1),
         (RuntimeError("oops"), 1),
         (KeyboardInterrupt(), 130),
