@@ -45,16 +45,17 @@ class Ran:
 
 
 class Bar:
-    """A progress bar on standard error, a line a batch."""
+    """A progress bar on standard error, a line a batch; in a file or a pipe it would be empty lines."""
 
     def __init__(self, shown: bool) -> None:
+        console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
-            disable=not shown,
+            console=console,
+            disable=not (shown and console.is_terminal),
         )
         self._lines: dict[str, TaskID] = {}
 

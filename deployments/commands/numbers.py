@@ -1,6 +1,7 @@
 """`limner numbers`: what was asked, made, reused, rejected and failed, how fast and for how much."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, cast, get_args
 
 import typer
@@ -30,7 +31,16 @@ def numbers(
     if as_json:
         typer.echo(json.dumps(rows, default=float))
         return
-    table = Table(*(rows[0] if rows else (by,)))
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
+    if not rows:
+        typer.echo("Nothing was asked for yet.")
+        return
+    Console().print(_table(rows))
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> Table:
+    """Return a line a measure and a column a row, so that eighty signs are wide enough."""
+    name, *measures = rows[0]
+    table = Table(name, *(str(row[name]) for row in rows))
+    for measure in measures:
+        table.add_row(measure.replace("_", " "), *("" if row[measure] is None else str(row[measure]) for row in rows))
+    return table

@@ -1,11 +1,13 @@
 """`limner owners set`, `limner owners show`."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from limner.errors import BadInput
 from limner.settings import read_settings
 
 app = typer.Typer(help="Who asks, and what their tier allows.", no_args_is_help=True)
@@ -19,6 +21,7 @@ def set_(owner: str, tier: Annotated[str, typer.Option(help="free, premium, ulti
     from limner.tiers import tier as known  # noqa: PLC0415
 
     name = known(tier).name
+    _refuse_no_name(owner)
     ledger = open_ledger(read_settings())
     try:
         ledger.run(lambda connection: quota.set_tier(connection, owner, name), patience_seconds=0)
@@ -34,6 +37,7 @@ def show(owner: str) -> None:
     from limner.ledger import plans, quota  # noqa: PLC0415
     from limner.tiers import tier as known  # noqa: PLC0415
 
+    _refuse_no_name(owner)
     period = plans.period_of(datetime.now(UTC))
     ledger = open_ledger(read_settings())
     try:
@@ -43,3 +47,12 @@ def show(owner: str) -> None:
     finally:
         ledger.close()
     typer.echo(json.dumps({"owner": owner, "tier": name, "period": period, "pictures": cap, "left": left}))
+
+
+def _refuse_no_name(owner: str) -> None:
+    """Refuse what no request could name as its owner."""
+    from limner.requests import ChapterRequest  # noqa: PLC0415
+
+    pattern = ChapterRequest.model_json_schema()["properties"]["owner"]["pattern"]
+    if not re.fullmatch(pattern.removesuffix("$"), owner):
+        raise BadInput(f"{owner!r} cannot be an owner: give 1 to 100 letters, digits, or any of . @ _ -")

@@ -1,5 +1,6 @@
 """The command line's frame: quick to help, one sentence for an error, an exit status that means something."""
 
+import io
 import subprocess
 import sys
 import time
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 import typer
 from pydantic import ValidationError
+from rich.console import Console
 
 from deployments import command_line
 from deployments.command_line import main
+from deployments.commands.numbers import _table
 from limner.errors import BadBook, BatchShort, LedgerUnreachable
 from limner.requests import ChapterRequest
 from tests.deployments.users import surroundings
@@ -112,3 +115,22 @@ def test_a_dry_run_estimates_what_each_provider_would_take(tmp_path: Path) -> No
     ended = limner(tmp_path / "home", "chapters", "illustrate", str(book), "--dry-run", "--limit", "2")
     assert ended.returncode == 0, ended.stderr
     assert "Estimate, all by sketch: $0.00." in ended.stdout
+
+
+@pytest.mark.parametrize("owner", ["", "../mary", "mary\n", "m" * 101])
+@pytest.mark.parametrize("words", [("set", "--tier", "free"), ("show",)])
+def test_an_owner_that_no_request_could_name_is_refused(
+    words: tuple[str, ...], owner: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["owners", *words, "--", owner])
+    assert ended.value.code == 2
+    assert "cannot be an owner" in capsys.readouterr().err
+
+
+def test_numbers_stand_whole_in_eighty_columns() -> None:
+    measures = {"asked": 10_000, "success_rate": 0.9971, "mean_seconds": 12.252, "spend_usd": None}
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(_table([{"type": kind, **measures} for kind in ("location", "character", "atmosphere", "object")]))
+    shown = console.export_text()
+    assert "…" not in shown and shown.count("0.9971") == 4 and "mean seconds" in shown
