@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.local_api import child_environment
+from deployments.prefect_settings import CLIENT
 
 # What a command imports on its way to a picture.
 _IMPORTED = (
@@ -157,7 +158,8 @@ class Forks:
 def forks(folder: Path) -> Iterator[Forks]:
     """Run the process that forks; with it end all commands that are still under way."""
     folder.mkdir(parents=True, exist_ok=True)
-    environment = {**child_environment(), "PREFECT_HOME": str(folder / "prefect"), "PYTHONWARNINGS": "ignore"}
+    # Prefect sets its logging up when it is imported: as our commands have it.
+    environment = {**child_environment(), **CLIENT, "PREFECT_HOME": str(folder / "prefect"), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "tests.chaos.forking"]
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
