@@ -148,5 +148,7 @@ def _engine(url: str, connections: int) -> Engine:
         pool_size=connections,
         max_overflow=connections,
         pool_timeout=60,
+        # The connection used last is the warm one: its statements are prepared.
+        pool_use_lifo=True,
         connect_args={"connect_timeout": 5, "options": _SESSION, "application_name": "limner"},
     )
