@@ -17,6 +17,7 @@ from deployments.local_api import prefect_api
 from limner.errors import BatchBroken, BatchShort, DiskFull, Unreachable
 from limner.home.layout import folder
 from limner.home.locks import alone
+from limner.illustrating import plan_illustrations
 from limner.ledger import reports
 from limner.progress import Stage
 from limner.requests import ChapterRequest, IllustrationRequest
@@ -86,6 +87,9 @@ class Bar:
 
 def run(settings: Settings, requests: Sequence[IllustrationRequest], *, bar: bool, title: str = "") -> Ran:
     """Run one flow a request, one after the other; raises what a flow refuses with before anything was made."""
+    for request in requests:
+        # What cannot be planned is refused in a second, before anything is started; what reading loads, the flow uses.
+        plan_illustrations(request.pinned())
     shown = Bar(bar)
     with shown.shown(), shown.starting("Starting the Prefect API") as started, prefect_api(settings):
         from prefect.exceptions import TerminationSignal  # noqa: PLC0415 - its environment must stand first

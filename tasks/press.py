@@ -111,9 +111,12 @@ def render_chunk(first: int, last: int, positions: Sequence[int], batch: str, ru
 
 
 @task(name="plan", cache_policy=NO_CACHE, persist_result=False)
-def make_plan(plan: Callable[[Request], Plan], request: Request) -> Plan:
-    """Read, look up, choose: once per batch."""
-    return plan(request)
+def make_plan(work: Callable[[], Batch]) -> Batch:
+    """Read, look up, choose, and store what came of it: once per batch.
+
+    The plan itself never leaves the task: Prefect keeps what a task returns for as long as the flow runs.
+    """
+    return work()
 
 
 def _ask_in_a_child(_job: StoredJob, turn: Turn, call: Call) -> str:
@@ -206,7 +209,7 @@ def _batch(
         force=request.force,
         reuse="same" if request.force else request.reuse,
     )
-    return craft.find_plan(room, asker) or craft.store_plan(room, asker, make_plan(plan, pinned), pinned.slug)
+    return craft.find_plan(room, asker) or make_plan(lambda: craft.store_plan(room, asker, plan(pinned), pinned.slug))
 
 
 async def _render(room: Room, studio: str, progress: Progress, missing: Sequence[int], run_id: str | None) -> None:

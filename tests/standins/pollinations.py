@@ -292,7 +292,9 @@ class Connection:
         self._writer = writer
 
     async def serve(self) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        # Cancelled is how a stand-in that ends leaves its idle connections.
+        ended = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError)
+        with contextlib.suppress(*ended):
             while await self._one():
                 pass
         self._writer.close()
