@@ -491,9 +491,10 @@ def _settle(room: Room, intent: Intent, error: Exception, spent: Spent) -> None:
 
 def _store(room: Room, image: Image) -> Artifact:
     """Put the bytes, untouched, under their own sha256. Bytes before row: a stray object is harmless."""
-    key = artifact_key(image.sha256, image.extension)
+    sha256 = image.sha256  # each look at it hashes the bytes
+    key = artifact_key(sha256, image.extension)
     _put(room, key, image.data, image.media_type)
-    return Artifact(image.sha256, key, image.media_type, image.width, image.height, len(image.data))
+    return Artifact(sha256, key, image.media_type, image.width, image.height, len(image.data))
 
 
 def _put(room: Room, key: str, data: bytes, media_type: str) -> None:

@@ -217,11 +217,6 @@ def line(canvas: Canvas, path: Points, colour: Colour, width: float = 1.0) -> No
     cv2.polylines(canvas.pixels, [fixed(path)], False, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
 
 
-def outline(canvas: Canvas, shape: Points, colour: Colour, width: float = 1.0) -> None:
-    """Draw a closed ink line."""
-    cv2.polylines(canvas.pixels, [fixed(shape)], True, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
-
-
 def brush(canvas: Canvas, path: Points, colour: Colour, start: float, end: float) -> None:
     """Draw a stroke that tapers from `start` to `end` pixels wide."""
     fill(canvas, stroke_shape(path, start, end), colour)
