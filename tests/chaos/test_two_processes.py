@@ -87,7 +87,7 @@ def test_a_killed_command_is_taken_over_by_the_one_that_waits_for_it(home: Home,
 def test_a_command_that_is_asked_to_end_gives_back_what_it_reserved(
     home: Home, tmp_path: Path, number: signal.Signals
 ) -> None:
-    home.standin.be_slow(0.5)
+    home.standin.be_slow(2)
     descriptions, before = _descriptions(tmp_path, number.name, 9), home.calls()
     command = home.illustrate(number.name, descriptions)
     assert becomes(lambda: home.calls() - before >= 3)
