@@ -15,13 +15,16 @@ from limner.errors import (
     BadImage,
     Broken,
     Busy,
+    Cancelled,
     Invalid,
     LimnerError,
     OutOfCredit,
+    OverBudget,
     ProviderError,
     Refused,
     Rejected,
     Unauthorised,
+    Unfinished,
     UnknownOutcome,
 )
 
@@ -35,13 +38,17 @@ class Rule:
     """What follows from an answer: how many calls of one provider may end so, and with which seed it is asked again.
 
     calls: None leaves it to the job's `max_tries`; 1 means never again at this provider.
-    spends_a_try: a throttle does not.
+    spends_a_try: a throttle does not. ends_the_job: nobody else is asked either.
+    is_breakage: counts towards the provider's breaker. shuts_for_the_run: no other job of this run asks it any more.
     """
 
     outcome: str
     calls: int | None
     new_seed: bool = False
     spends_a_try: bool = True
+    ends_the_job: bool = False
+    is_breakage: bool = False
+    shuts_for_the_run: bool = False
 
 
 # The one table of what is tried again, and where the next provider is asked.
@@ -49,10 +56,15 @@ RULES: dict[type[LimnerError], Rule] = {
     Busy: Rule("busy", calls=None, spends_a_try=False),
     Refused: Rule("refused", calls=1),
     Invalid: Rule("invalid", calls=1),
-    Unauthorised: Rule("unauthorised", calls=1),
-    OutOfCredit: Rule("out of credit", calls=1),
-    Broken: Rule("broken", calls=None),
-    UnknownOutcome: Rule("unknown", calls=2),
+    Unauthorised: Rule("unauthorised", calls=1, shuts_for_the_run=True),
+    OutOfCredit: Rule("out of credit", calls=1, shuts_for_the_run=True),
+    OverBudget: Rule("over budget", calls=1),
+    Broken: Rule("broken", calls=None, is_breakage=True),
+    # May have been paid for: once more, and no oftener.
+    UnknownOutcome: Rule("unknown", calls=2, is_breakage=True),
+    # Its picture will come and is paid for: whoever else were asked would be paid too.
+    Unfinished: Rule("unfinished", calls=1, ends_the_job=True),
+    Cancelled: Rule("cancelled", calls=1, ends_the_job=True),
     BadImage: Rule("no picture", calls=None, new_seed=True),
     Rejected: Rule("rejected", calls=None, new_seed=True),
 }
@@ -118,13 +130,15 @@ def ask_in_turn(
             count.calls += 1
             try:
                 return Outcome(attempt(Turn(provider, count.calls, count.seeds)), tuple(said))
-            except (ProviderError, BadImage, Rejected) as error:
+            except (ProviderError, OverBudget, BadImage, Rejected) as error:
                 pause = tries.note(error)
                 count.seeds += tries.rule.new_seed
                 log.info("%s answered '%s' for %s: %s", provider, tries.rule.outcome, what, error)
                 if not tries.over:
                     wait(pause)
         said.append(f"{provider} ({tries.rule.outcome}): {tries.last}")
+        if tries.rule.ends_the_job:
+            break
     return Outcome(None, tuple(said))
 
 

@@ -13,6 +13,7 @@ LimnerError
 ├── DiskFull                the bucket, or the home folder, has no room left               exit 2
 ├── BadImage                bytes that are no picture (also raised for what a provider sent)
 ├── Rejected                the quality gate said no to a readable picture
+├── OverBudget              the money left does not cover this call; a cheaper provider may
 ├── LeaseLost               our claim's token is stale: step back, another process went on
 ├── BatchShort              the batch ended with failed jobs; its report names them   exit 1
 ├── BatchBroken             work had begun and could not go on; what was made is kept          exit 1
@@ -24,7 +25,9 @@ LimnerError
     ├── Unauthorised        no key, or a wrong one
     ├── OutOfCredit         the account is empty
     ├── Broken              the provider failed, and said so
+    ├── Cancelled           the provider confirmed that it stopped, because we asked it to
     └── UnknownOutcome      the connection broke after the order may have been accepted
+        └── Unfinished      accepted under an id and not done in time: polled later, never asked for again
 """
 
 
@@ -80,6 +83,10 @@ class Rejected(LimnerError):
     """A readable picture that its quality gate did not accept; the message lists the issues."""
 
 
+class OverBudget(LimnerError):
+    """What is left of the owner's or the batch's money does not cover this call."""
+
+
 class LeaseLost(LimnerError):
     """The claim's token is stale: another process holds the order now."""
 
@@ -104,7 +111,14 @@ class BatchStopped(LimnerError):
 
 
 class ProviderError(LimnerError):
-    """What a provider can answer instead of a picture."""
+    """What a provider can answer instead of a picture.
+
+    may_be_paid: the service may charge for it all the same, so that the estimate counts as spent.
+    """
+
+    def __init__(self, message: str, *, may_be_paid: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_paid = may_be_paid
 
 
 class Busy(ProviderError):
@@ -121,8 +135,8 @@ class Busy(ProviderError):
 class Refused(ProviderError):
     """The provider's policy said no; `categories` are its own words for why."""
 
-    def __init__(self, message: str, categories: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, categories: tuple[str, ...] = (), *, may_be_paid: bool = False) -> None:
+        super().__init__(message, may_be_paid=may_be_paid)
         self.categories = categories
 
 
@@ -142,5 +156,14 @@ class Broken(ProviderError):
     pass
 
 
+class Cancelled(ProviderError):
+    pass
+
+
 class UnknownOutcome(ProviderError):
+    def __init__(self, message: str) -> None:
+        super().__init__(message, may_be_paid=True)
+
+
+class Unfinished(UnknownOutcome):
     pass

@@ -48,6 +48,18 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A trained finetune that the picture leans on, loaded by the provider.
+
+    kind: `lora` or `finetune`, as capabilities name them. of: a path, an address or a service's id. weight: 0 to 4.
+    """
+
+    kind: str
+    of: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What is asked of a provider: a job whose references and controls are content hashes.
 
@@ -65,6 +77,7 @@ class Order:
     session: str = ""
     references: tuple[Reference, ...] = ()
     controls: tuple[Reference, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
     generation: int = 0
     droppable: tuple[str, ...] = ()
 
@@ -77,6 +90,9 @@ class Order:
             "negative_prompt": normal_form(self.negative_prompt),
         }
         del asked["droppable"]
+        if not self.adapters:
+            # Most orders have none; their keys are those of before there were any.
+            del asked["adapters"]
         return sha256_of(asked)
 
 
@@ -176,6 +192,7 @@ def order_from(stored: Mapping[str, Any]) -> Order:
     lists: dict[str, Any] = {
         "references": tuple(Reference(**one) for one in stored["references"]),
         "controls": tuple(Reference(**one) for one in stored["controls"]),
+        "adapters": tuple(Adapter(**one) for one in stored.get("adapters", ())),
         "droppable": tuple(stored["droppable"]),
     }
     return Order(**{**stored, **lists})

@@ -28,14 +28,14 @@ from limner.errors import (
     NothingToMake,
     ProviderError,
     Rejected,
-    UnknownOutcome,
 )
+from limner.fitting import Fitted, fit
+from limner.fitting import why_not as cannot
 from limner.jobs import Artifact, Image, Plan, Verdict, artifact_key, derive_seed, plain
 from limner.ledger import attempts, finding, plans, quota, reports
 from limner.ledger.attempts import Intent, Spent
 from limner.ledger.claims import Claim, claim, release
 from limner.ledger.plans import Asker, Batch, StoredJob
-from limner.planners.prompts import fit_prompt, fold_negative
 from limner.progress import Progress
 from limner.providers.seam import Answer, Asked, Provider
 from limner.quality.judging import judge
@@ -312,7 +312,7 @@ def _ask_providers(room: Room, batch: Batch, ours: _Ours, run_id: str | None, as
 
     return ask_in_turn(
         batch.chain,
-        why_not=lambda name: why_not(room.providers.get(name), ours.job),
+        why_not=lambda name: why_not(room.providers.get(name), ours.job, batch.model),
         attempt=attempt,
         wait=lambda seconds: _wait(room.progress(batch.id), seconds),
         patience=replace(room.rules.patience, max_tries=ours.job.job.max_tries),
@@ -326,22 +326,11 @@ def _wait(progress: Progress, seconds: float) -> None:
         raise BatchStopped(f"{progress.batch.title} was stopped.")
 
 
-def why_not(provider: Provider | None, job: StoredJob) -> str | None:
+def why_not(provider: Provider | None, job: StoredJob, model: str | None) -> str | None:
     """Say why a provider cannot honour a job's order, or None when it can."""
     if provider is None:
         return "it is not configured"
-    can, order = provider.capabilities, job.job.order
-    sides = (order.width, order.height)
-    faults = {
-        f"it makes sides of {can.min_side} to {can.max_side} px, not {order.width}x{order.height}": (
-            min(sides) < can.min_side or max(sides) > can.max_side or order.width * order.height > can.max_pixels
-        ),
-        f"it takes {can.references} references, not {len(order.references)}": (
-            len(order.references) > can.references and "references" not in order.droppable
-        ),
-        "it takes no control images": bool(order.controls) and not can.controls and "controls" not in order.droppable,
-    }
-    return next((reason for reason, holds in faults.items() if holds), None)
+    return cannot(job.job.order, provider.capabilities(model), model)
 
 
 # -- the attempt: intent, call, verify, judge, store, record -------------------------------------------------------
@@ -353,7 +342,6 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
     Raises ProviderError, BadImage or Rejected with the attempt settled, LeaseLost when another process holds the
     order, Unreachable or DiskFull when a picture could not be stored.
     """
-    provider = room.providers[intent.provider]
     with room.slots:
         if room.progress(intent.batch.id).stop.is_set():
             raise BatchStopped(f"{intent.batch.title} was stopped.")
@@ -365,7 +353,7 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
             answer = _call(room, intent)
         except Exception as error:
             # What may have been accepted may have been paid for.
-            cost = provider.capabilities.price_usd if isinstance(error, UnknownOutcome) else 0.0
+            cost = _price(room, intent) if isinstance(error, ProviderError) and error.may_be_paid else 0.0
             _settle(room, intent, error, Spent(time.monotonic() - started, cost))
             raise
         spent = _spent(room, intent, answer, time.monotonic() - started)
@@ -380,7 +368,7 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
 
 
 def _keep(room: Room, intent: Intent, answer: Answer, spent: Spent, job_started: float) -> str:
-    order = intent.job.job.order
+    order = intent.order
     with room.eyes:
         room.reach("verify")
         examined = examine(answer.data)
@@ -405,7 +393,7 @@ def _call(room: Room, intent: Intent) -> Answer:
     def accepted(provider_id: str) -> None:
         room.ledger.ask(lambda connection: attempts.accepted(connection, intent.id, provider_id))
 
-    order = intent.job.job.order
+    order = intent.order
     asked = Asked(
         order=order,
         prompt=intent.prompt,
@@ -414,6 +402,7 @@ def _call(room: Room, intent: Intent) -> Answer:
         model=intent.batch.model,
         references={one.of: room.bucket.get(_key_of(room, one.of)) for one in (*order.references, *order.controls)},
         accepted=accepted,
+        stop=room.progress(intent.batch.id).stop,
     )
     answer = _in_plain_words(provider, asked)
     room.reach("call")
@@ -440,7 +429,7 @@ def _key_of(room: Room, sha256: str) -> str:
 
 def _intent(room: Room, batch: Batch, ours: _Ours, run_id: str | None, turn: Turn) -> Intent:
     provider, job = room.providers[turn.provider], ours.job.job
-    prompt, negative, dropped = _words(provider, ours.job)
+    fitted = _fitted(provider, ours.job, batch.model)
     seed = derive_seed(job.order.session, job.key, turn.seed_number)
     return Intent(
         id=uuid4().hex,
@@ -455,30 +444,26 @@ def _intent(room: Room, batch: Batch, ours: _Ours, run_id: str | None, turn: Tur
         number=turn.number,
         seed=seed,
         fingerprint=plans.fingerprint(job.order, turn.provider, batch.model, seed),
-        prompt=prompt,
-        negative_prompt=negative,
-        dropped=dropped,
+        order=fitted.order,
+        prompt=fitted.prompt,
+        negative_prompt=fitted.negative_prompt,
+        dropped=fitted.dropped,
         timeout_seconds=provider.timeout_seconds,
     )
 
 
-def _words(provider: Provider, job: StoredJob) -> tuple[str, str, tuple[str, ...]]:
-    """Return prompt and negative prompt as this provider takes them, and what was done to them."""
-    can, order = provider.capabilities, job.job.order
+def _fitted(provider: Provider, job: StoredJob, model: str | None) -> Fitted:
     protected = str(job.job.about.get("description", ""))
-    if can.negative_prompts or not order.negative_prompt:
-        prompt = fit_prompt(order.prompt, protected, can.max_prompt)
-        return prompt, order.negative_prompt, () if prompt == order.prompt else ("end of the prompt",)
-    folded = fold_negative(order.prompt, order.negative_prompt)
-    prompt = fit_prompt(folded, protected, can.max_prompt)
-    said = ("negative prompt folded into the prompt",)
-    return prompt, "", said if prompt == folded else (*said, "end of the prompt")
+    return fit(job.job.order, provider.capabilities(model), protected)
 
 
 def _spent(room: Room, intent: Intent, answer: Answer, seconds: float) -> Spent:
-    price = room.providers[intent.provider].capabilities.price_usd
-    cost = answer.cost_usd if answer.cost_usd is not None else price
+    cost = answer.cost_usd if answer.cost_usd is not None else _price(room, intent)
     return Spent(seconds, cost, answer.model, answer.revised_prompt)
+
+
+def _price(room: Room, intent: Intent) -> float:
+    return room.providers[intent.provider].estimate_usd(intent.order, intent.model)
 
 
 def _settle(room: Room, intent: Intent, error: Exception, spent: Spent) -> None:

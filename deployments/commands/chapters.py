@@ -131,13 +131,11 @@ def _prices(request: IllustrationRequest) -> dict[str, float]:
     Knows those of the environment; blocks are looked up when a flow runs.
     """
     from limner.errors import UnknownProvider  # noqa: PLC0415
-    from limner.providers.pollinations import Pollinations  # noqa: PLC0415
-    from limner.providers.sketch import Sketch  # noqa: PLC0415
 
     key = read_settings().pollinations_key
-    known = {"sketch": Sketch().capabilities.price_usd}
+    known = {"sketch": 0.0}
     if key is not None:
-        known["pollinations"] = Pollinations(key.get_secret_value()).capabilities.price_usd
+        known["pollinations"] = 0.0
     for name in request.provider:
         if name not in known:
             raise UnknownProvider(

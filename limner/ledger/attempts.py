@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from limner.errors import LeaseLost
-from limner.jobs import Artifact, Verdict
+from limner.jobs import Artifact, Order, Verdict
 from limner.ledger.claims import Claim
 from limner.ledger.plans import Batch, StoredJob
 
@@ -118,6 +118,8 @@ class Intent:
     number: int
     seed: int
     fingerprint: str
+    # As this provider can honour it.
+    order: Order
     prompt: str
     negative_prompt: str
     dropped: Sequence[str]

@@ -74,6 +74,11 @@ batches = Table(
     _now("planned_at"),
     Column("ended_at", DateTime(timezone=True)),
     Column("report_key", Text),
+    # Money: the caller's cap; what is reserved for no attempt yet, what is for open ones, what was spent.
+    Column("max_usd", Numeric(14, 6)),
+    Column("usd_free", Numeric(14, 6), nullable=False, server_default="0"),
+    Column("usd_bound", Numeric(14, 6), nullable=False, server_default="0"),
+    Column("usd_used", Numeric(14, 6), nullable=False, server_default="0"),
     CheckConstraint("status in ('open', 'short', 'cancelled', 'complete')", name="status"),
     Index(
         "ix_batches_unfinished",
@@ -130,6 +135,8 @@ attempts = Table(
     Column("outcome", Text),
     Column("reason", Text),
     Column("seconds", Float),
+    # What it may cost, bound while it is open; and what it did.
+    Column("estimate_usd", Numeric(14, 6), nullable=False, server_default="0"),
     Column("cost_usd", Numeric(14, 6), nullable=False, server_default="0"),
     Column("sha256", Text),
     Index("ix_attempts_open", "order_key", postgresql_where=text("outcome is null")),
@@ -195,6 +202,8 @@ jobs = Table(
     Column("record_id", BigInteger, ForeignKey("records.id"), index=True),
     Column("reused", Text),
     Column("reason", Text),
+    # Providers that could not honour the order, and why: [{"provider", "reason"}].
+    Column("skipped", JSONB, nullable=False, server_default="[]"),
     Column("seconds", Float),
     Column("settled_at", DateTime(timezone=True)),
     UniqueConstraint("batch_id", "key"),
@@ -242,4 +251,33 @@ entries = Table(
     CheckConstraint("what in ('reserved', 'settled', 'released')", name="what"),
     ForeignKeyConstraint(["owner", "period"], ["counters.owner", "counters.period"], name="fk_entries_counter"),
     Index("ix_entries_counter", "owner", "period"),
+)
+
+# What a provider's limits stand at, over all processes together: one row each, made by whoever asks first.
+limits = Table(
+    "limits",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    # The theoretical arrival time of GCRA: no call before it.
+    Column("next_call_at", DateTime(timezone=True)),
+    # Nobody calls before: what a Retry-After asked for.
+    Column("quiet_until", DateTime(timezone=True)),
+    # The breaker: breakages since the last good answer, and until when the provider is skipped.
+    Column("broken_in_a_row", Integer, nullable=False, server_default="0"),
+    Column("good_at", DateTime(timezone=True)),
+    Column("shut_until", DateTime(timezone=True)),
+)
+
+# Who calls a provider, or waits to; a dead process's rows end with their leases.
+slots = Table(
+    "slots",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("holder", Text, nullable=False, index=True),
+    Column("priority", Integer, nullable=False),
+    _now("asked_at"),
+    Column("granted_at", DateTime(timezone=True)),
+    Column("lease_until", DateTime(timezone=True), nullable=False),
+    Index("ix_slots_queue", "provider", "priority", "asked_at"),
 )

@@ -31,7 +31,8 @@ from limner.errors import (
     Unauthorised,
     UnknownOutcome,
 )
-from limner.providers.seam import Answer, Asked, Capabilities
+from limner.jobs import Order
+from limner.providers.seam import Answer, Asked, Capabilities, Limits
 
 NAME = "pollinations"
 
@@ -90,6 +91,7 @@ class Pollinations:
         timeout_seconds: float | None = None,
         concurrency: int = 3,
         price_usd: float = 0.0,
+        calls_a_minute: float | None = None,
         max_bytes: int = MAX_PICTURE_BYTES,
     ) -> None:
         if not key.isascii() or any(char.isspace() or not char.isprintable() for char in key):
@@ -97,7 +99,7 @@ class Pollinations:
             raise BadInput(f"{NAME}: the API key has spaces or letters that no key has; {_KNOW_A_KEY} anew.")
         told = contract()
         self.timeout_seconds = timeout_seconds or told.timeout_seconds
-        self.calls_a_minute = told.calls_a_minute
+        self._calls_a_minute: float | None = None if calls_a_minute is None else calls_a_minute
         self._key = key
         self._base_url = (base_url or told.base_url).rstrip("/")
         self._model = model or told.model
@@ -116,16 +118,22 @@ class Pollinations:
         return NAME
 
     @property
-    def capabilities(self) -> Capabilities:
+    def limits(self) -> Limits:
+        return Limits(calls_a_minute=self._calls_a_minute)
+
+    def estimate_usd(self, order: Order, model: str | None = None) -> float:  # noqa: ARG002 - one price for all
+        return self._price_usd
+
+    def capabilities(self, model: str | None = None) -> Capabilities:  # noqa: ARG002 - all of its models are alike
         told = contract()
         return Capabilities(
-            models=told.models,
             negative_prompts=False,
+            steps=False,
+            guidance=False,
             min_side=told.min_side,
             max_side=told.max_side,
             max_pixels=told.max_side**2,
             max_prompt=told.max_prompt,
-            price_usd=self._price_usd,
             licence=told.licence,
         )
 

@@ -1,55 +1,81 @@
 """The seam between the press and whoever draws: a name, capabilities as data, and `generate`.
 
-A provider that cannot honour an order is skipped, and the record says why; it is never quietly fed less.
+A provider that cannot honour an order is skipped, and the record says why; it is never quietly fed less. What an
+order becomes for one provider is worked out in `limner/fitting.py`.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from limner.jobs import Order
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider can honour, as data.
+    """What a provider can honour with one of its models, as data.
 
-    min_side, max_side: pixels. max_pixels: width times height. max_prompt: characters.
+    models: the names it takes; empty takes any. references, controls: how many at most. adapters: which kinds of
+    finetunes it loads. min_side, max_side: pixels; min_pixels, max_pixels: width times height; max_ratio: the long side
+    over the short; multiple_of: of either side. sizes: where not empty, the only ones. max_prompt: characters.
     A provider without `negative_prompts` gets them folded into the prompt, and the record says so.
+    cancels: stops what it has accepted when `Asked.stop` is set. resumes: takes `Asked.provider_id`.
     """
 
     models: tuple[str, ...] = ()
     seeds: bool = True
     negative_prompts: bool = True
+    steps: bool = True
+    guidance: bool = True
     references: int = 0
-    controls: bool = False
-    cancel: bool = False
+    controls: int = 0
+    adapters: tuple[str, ...] = ()
+    cancels: bool = False
+    resumes: bool = False
     min_side: int = 64
     max_side: int = 4096
+    min_pixels: int = 0
     max_pixels: int = 4096 * 4096
+    max_ratio: float = 64.0
+    multiple_of: int = 1
+    sizes: tuple[tuple[int, int], ...] = ()
     max_prompt: int = 4000
-    price_usd: float = 0.0
     licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a service allows, over all processes together; None is without limit."""
+
+    calls_at_once: int | None = None
+    calls_a_minute: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """One call's order for one provider: the seed is derived, the prompt fits the provider."""
+    """One call's order, as this provider can honour it: what it had to drop is gone, and noted by the press.
+
+    The seed is derived, the prompt fits. references: bytes by artifact sha256, of references and controls.
+    provider_id: an order that was accepted under this id before; it is polled and never submitted again.
+    accepted: to be called with the provider's own id the moment it is known, before the picture is.
+    stop: set when nobody wants the picture any more; a provider that `cancels` then does, and raises Cancelled.
+    """
 
     order: Order
     prompt: str
     negative_prompt: str
     seed: int
     model: str | None = None
-    # References' bytes by artifact sha256, fetched by the press.
     references: dict[str, bytes] = field(default_factory=dict)
-    # Called with the provider's own id the moment it is known, before the picture is.
+    provider_id: str | None = None
     accepted: Callable[[str], None] = lambda _provider_id: None
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, not yet trusted. cost_usd is None where the provider does not say."""
+    """What came back, not yet trusted. cost_usd is None where it cannot be known: the estimate then stands."""
 
     data: bytes
     model: str
@@ -59,15 +85,34 @@ class Answer:
 
 
 class Provider(Protocol):
-    """Whoever draws. `generate` blocks, and raises only the ProviderError family."""
+    """Whoever draws. `generate` blocks, is called from several threads, and raises only the ProviderError family."""
 
     @property
     def name(self) -> str: ...
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def timeout_seconds(self) -> float:
+        """How long a whole call may take, with everything in it."""
+        ...
 
     @property
-    def timeout_seconds(self) -> float: ...
+    def limits(self) -> Limits: ...
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Return what it can do with a model of its own; None is its default."""
+        ...
+
+    def estimate_usd(self, order: Order, model: str | None = None) -> float:
+        """Return what one call for the order costs at most, as far as a price table knows; 0 is free."""
+        ...
 
     def generate(self, asked: Asked) -> Answer: ...
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A provider that can look ahead: a model about to be shut down, a key that does not fit."""
+
+    def warnings(self) -> Sequence[str]:
+        """Return what whoever starts it should know, each a sentence; asks the service, and never raises."""
+        ...

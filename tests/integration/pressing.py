@@ -17,7 +17,7 @@ from limner.ledger.claims import Holder
 from limner.ledger.opening import Ledger
 from limner.ledger.plans import Asker, Batch
 from limner.press import BatchReport, JobEnd
-from limner.providers.seam import Answer, Asked, Capabilities, Provider
+from limner.providers.seam import Answer, Asked, Capabilities, Limits, Provider
 from limner.quality.gates import load_gates
 from limner.steps import Step
 from limner.studio import Room, Rules
@@ -32,12 +32,23 @@ class Painter:
 
     timeout_seconds = 5.0
 
-    def __init__(self, name: str = "painter", whim: Whim = lambda _asked: None, **capabilities: Any) -> None:
+    limits = Limits()
+
+    def __init__(
+        self, name: str = "painter", whim: Whim = lambda _asked: None, price_usd: float = 0.0, **capabilities: Any
+    ) -> None:
         self.name = name
         self.whim = whim
-        self.capabilities = Capabilities(**capabilities)
+        self.price_usd = price_usd
+        self._capabilities = Capabilities(**capabilities)
         self.asked: list[Asked] = []
         self._lock = threading.Lock()
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return self._capabilities
+
+    def estimate_usd(self, order: Order, model: str | None = None) -> float:
+        return self.price_usd
 
     @property
     def calls(self) -> int:
@@ -112,6 +123,10 @@ def rooms(ledger_url: str, bucket_folder: Path) -> Iterator[OpenRoom]:
             room.close()
 
 
+# What a service without it may leave out.
+ANY = ("seed", "steps", "guidance")
+
+
 def plan_of(
     *prompts: str, title: str = "A test", chain: Sequence[str] = ("painter",), model: str | None = None, **order: Any
 ) -> Plan:
@@ -120,7 +135,15 @@ def plan_of(
         Job(
             key=f"picture-{number}",
             order=Order(
-                **{"kind": "chapter", "prompt": prompt, "width": 320, "height": 256, "session": title, **order}
+                **{
+                    "kind": "chapter",
+                    "prompt": prompt,
+                    "width": 320,
+                    "height": 256,
+                    "session": title,
+                    "droppable": ANY,
+                    **order,
+                }
             ),
             gate="chapters",
             subject="location" if number % 2 else "character",

@@ -11,15 +11,18 @@ from limner.errors import (
     BatchStopped,
     Broken,
     Busy,
+    Cancelled,
     Invalid,
     LeaseLost,
     LedgerUnreachable,
     LimnerError,
     OutOfCredit,
+    OverBudget,
     ProviderError,
     Refused,
     Rejected,
     Unauthorised,
+    Unfinished,
     UnknownOutcome,
 )
 
@@ -71,6 +74,7 @@ ROWS: list[tuple[LimnerError, list[int], list[float], int]] = [
     (Invalid("no"), [1], [], 1),
     (Unauthorised("no"), [1], [], 1),
     (OutOfCredit("no"), [1], [], 1),
+    (OverBudget("no"), [1], [], 1),
     (Broken("no"), [1, 1, 1], [2, 4], 1),
     (UnknownOutcome("no"), [1, 1], [2], 1),
     (BadImage("no"), [1, 2, 3], [0, 0], 4),
@@ -91,8 +95,25 @@ def test_each_answer_has_its_tries_seeds_and_waits_and_then_the_next_is_asked(
     assert outcome == Outcome("picture", (f"first ({RULES[type(error)].outcome}): no",))
 
 
+# Every row after which nobody else is asked.
+ENDS: list[LimnerError] = [Unfinished("it is still drawing"), Cancelled("stopped")]
+
+
+@pytest.mark.parametrize("error", ENDS, ids=[type(error).__name__ for error in ENDS])
+def test_what_ends_the_job_is_asked_once_and_of_nobody_else(error: LimnerError) -> None:
+    studio = always(error)
+    outcome = studio.ask("first", "second")
+    assert outcome == Outcome(None, (f"first ({RULES[type(error)].outcome}): {error}",))
+    assert [turn.provider for turn in studio.turns] == ["first"]
+
+
+def test_the_table_says_what_breaks_a_provider_and_what_shuts_it_for_the_run() -> None:
+    assert {kind for kind, rule in RULES.items() if rule.is_breakage} == {Broken, UnknownOutcome}
+    assert {kind for kind, rule in RULES.items() if rule.shuts_for_the_run} == {Unauthorised, OutOfCredit}
+
+
 def test_the_rows_above_are_the_whole_table() -> None:
-    assert {type(row[0]) for row in ROWS} | {Busy} == set(RULES)
+    assert {type(row[0]) for row in ROWS} | {type(error) for error in ENDS} | {Busy} == set(RULES)
     assert set(ProviderError.__subclasses__()) < set(RULES), "an answer without a row would end the chain"
 
 

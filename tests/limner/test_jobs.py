@@ -14,6 +14,7 @@ import pytest
 from limner.jobs import (
     MAX_SEED,
     RECIPE,
+    Adapter,
     Finding,
     Image,
     Job,
@@ -58,6 +59,7 @@ CHANGES: dict[str, object] = {
     "session": "viy",
     "references": (Reference("2" * 64),),
     "controls": (Reference("1" * 64, "depth"),),
+    "adapters": (Adapter("lora", "mary.safetensors"),),
     "generation": 3,
 }
 

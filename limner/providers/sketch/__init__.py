@@ -5,7 +5,8 @@ Reads a prompt into a scene, chooses a palette, paints in a gouache-and-ink mann
 
 from dataclasses import dataclass
 
-from limner.providers.seam import Answer, Asked, Capabilities
+from limner.jobs import Order
+from limner.providers.seam import Answer, Asked, Capabilities, Limits
 
 MODEL = "sketch-1"
 
@@ -14,12 +15,11 @@ _CAPABILITIES = Capabilities(
     seeds=True,
     negative_prompts=True,
     references=4,
-    controls=True,
+    controls=4,
     min_side=64,
     max_side=4096,
     max_pixels=4096 * 4096,
     max_prompt=8000,
-    price_usd=0.0,
     licence="CC0-1.0",
 )
 
@@ -35,8 +35,14 @@ class Sketch:
         return "sketch"
 
     @property
-    def capabilities(self) -> Capabilities:
+    def limits(self) -> Limits:
+        return Limits()
+
+    def capabilities(self, model: str | None = None) -> Capabilities:  # noqa: ARG002 - there is one model
         return _CAPABILITIES
+
+    def estimate_usd(self, order: Order, model: str | None = None) -> float:  # noqa: ARG002 - nothing costs
+        return 0.0
 
     def generate(self, asked: Asked) -> Answer:
         # OpenCV and numpy load only where a picture is made.

@@ -1,0 +1,163 @@
+"""Connections to strangers: which addresses may be reached, and one deadline over everything a call does.
+
+Knows sockets and nothing of HTTP, providers or errors of ours. An address is checked after its name was resolved, and
+the very address that was checked is the one connected to, so that a name cannot change its mind in between. TLS is
+verified against the name all the same.
+"""
+
+import ipaddress
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import httpcore
+import httpx
+
+# IPv6 ranges that only wrap an IPv4 address: 6to4, NAT64.
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class ForbiddenAddress(Exception):
+    """A host that is, or resolves to, an address which no service of the open Internet has."""
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Let nothing that this thread sends or receives meanwhile outlast `seconds`, the slowest trickle included.
+
+    An earlier deadline around it stays.
+    """
+    outer = _deadline.get()
+    ours = time.monotonic() + seconds
+    token = _deadline.set(ours if outer is None else min(outer, ours))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def seconds_left() -> float | None:
+    """Return how long until the deadline, 0.0 at least; None where there is none."""
+    until = _deadline.get()
+    return None if until is None else max(0.0, until - time.monotonic())
+
+
+def is_public(address: str) -> bool:
+    """Say whether an IP address may belong to a service of the open Internet."""
+    ip = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
+    return ip.is_global and not ip.is_multicast
+
+
+def check_host(host: str, port: int) -> list[str]:
+    """Return the addresses of a host, all of them public; raises ForbiddenAddress, or OSError where there is none."""
+    found = list(dict.fromkeys(str(one[4][0]) for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    for address in found:
+        if not is_public(address):
+            raise ForbiddenAddress(f"{host} is {address}, which is no address of the open Internet")
+    return found
+
+
+def guard(client: httpx.Client, *, allow_private: bool) -> httpx.Client:
+    """Make a client keep to the deadline and, where it connects by itself, to public addresses.
+
+    Through a proxy it is the proxy that connects: there only the deadline holds, and `check_host` has to be asked.
+    """
+    direct, proxied = _Backend(allow_private), _Backend(allow_private=True)
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, httpx.HTTPTransport):
+            pool = transport._pool
+            is_direct = type(pool) is httpcore.ConnectionPool
+            pool._network_backend = direct if is_direct else proxied
+    return client
+
+
+def _unwrapped(ip: Address) -> Address:
+    """Return the IPv4 address that an IPv6 address stands for, where it does."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
+
+
+class _Backend(httpcore.NetworkBackend):
+    """Connects like httpcore's own, to checked addresses only."""
+
+    def __init__(self, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        self._plain = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        addresses = [host] if self._allow_private else self._resolved(host, port)
+        options = None if socket_options is None else list(socket_options)
+        for left in range(len(addresses) - 1, -1, -1):
+            address = addresses[-1 - left]
+            try:
+                stream = self._plain.connect_tcp(address, port, _within(timeout), local_address, options)
+                return _Stream(stream)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if left == 0:
+                    raise
+        raise httpcore.ConnectError(f"{host} has no address")
+
+    def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ARG002 - the signature is httpcore's
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        raise ForbiddenAddress(f"{path} is a socket of this machine")
+
+    def _resolved(self, host: str, port: int) -> list[str]:
+        try:
+            return check_host(host, port)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection on which nothing outlasts the deadline of the call that uses it."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _within(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _within(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _within(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _within(timeout: float | None) -> float | None:
+    """Return the timeout, cut to the deadline; raises ReadTimeout where that has passed."""
+    left = seconds_left()
+    if left is None:
+        return timeout
+    if left <= 0:
+        raise httpcore.ReadTimeout("the call took too long")
+    return left if timeout is None else min(timeout, left)
