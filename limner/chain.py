@@ -71,12 +71,24 @@ RULES: dict[type[LimnerError], Rule] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Skip:
+    """A provider that was passed over for an order, and why."""
+
+    provider: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """One call that the chain asks for. number counts this run's calls from 1, seed_number its seeds from 1."""
+    """One call that the chain asks for. number counts this run's calls from 1, seed_number its seeds from 1.
+
+    skipped: who was passed over before this provider.
+    """
 
     provider: str
     number: int
     seed_number: int
+    skipped: tuple[Skip, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +102,11 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[T]):
-    """What the chain brought: a result, or none and what each provider said."""
+    """What the chain brought: a result, or none; what each provider said, and who was passed over."""
 
     result: T | None
     said: tuple[str, ...]
+    skipped: tuple[Skip, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -120,16 +133,19 @@ def ask_in_turn(
     else it raises ends the chain. wait: sleeps. what: the job's key, for the log.
     """
     said: list[str] = []
+    skipped: list[Skip] = []
     count = _Count()
     for provider in providers:
         if (reason := why_not(provider)) is not None:
             said.append(f"{provider} was skipped: {reason}")
+            skipped.append(Skip(provider, reason))
             continue
         tries = _Tries(patience)
         while not tries.over:
             count.calls += 1
             try:
-                return Outcome(attempt(Turn(provider, count.calls, count.seeds)), tuple(said))
+                turn = Turn(provider, count.calls, count.seeds, tuple(skipped))
+                return Outcome(attempt(turn), tuple(said), tuple(skipped))
             except (ProviderError, OverBudget, BadImage, Rejected) as error:
                 pause = tries.note(error)
                 count.seeds += tries.rule.new_seed
@@ -139,7 +155,7 @@ def ask_in_turn(
         said.append(f"{provider} ({tries.rule.outcome}): {tries.last}")
         if tries.rule.ends_the_job:
             break
-    return Outcome(None, tuple(said))
+    return Outcome(None, tuple(said), tuple(skipped))
 
 
 @dataclass(slots=True)

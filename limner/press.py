@@ -14,32 +14,30 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from sqlalchemy import Connection
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
+from limner.calling import cap_usd, make, put
 from limner.chain import Outcome, Turn, ask_in_turn, rule_for
 from limner.errors import (
-    BadImage,
     BatchStopped,
-    BucketUnreachable,
     DiskFull,
     LeaseLost,
     LedgerUnreachable,
     LimnerError,
     NothingToMake,
+    OverBudget,
     ProviderError,
-    Rejected,
 )
 from limner.fitting import Fitted, fit
 from limner.fitting import why_not as cannot
-from limner.jobs import Artifact, Image, Plan, Verdict, artifact_key, derive_seed, plain
-from limner.ledger import attempts, finding, plans, quota, reports
-from limner.ledger.attempts import Intent, Spent
+from limner.jobs import Plan, derive_seed, plain
+from limner.ledger import attempts, finding, money, plans, quota, reports
+from limner.ledger.attempts import Intent, LeftOpen
 from limner.ledger.claims import Claim, claim, release
 from limner.ledger.plans import Asker, Batch, StoredJob
+from limner.ledger.quota import Caps
+from limner.pricing import price_usd
 from limner.progress import Progress
-from limner.providers.seam import Answer, Asked, Provider
-from limner.quality.judging import judge
-from limner.quality.verifying import examine
+from limner.providers.seam import Provider
 from limner.studio import DAY_SECONDS, Room
 
 log = logging.getLogger(__name__)
@@ -115,7 +113,7 @@ def store_plan(room: Room, asker: Asker, plan: Plan, slug: str) -> Batch:
     if not plan.jobs:
         raise NothingToMake(f"There is nothing to make for {plan.title}.")
     chain = room.chain(plan.chain, asker.tier)
-    cap = room.tier(asker.tier).pictures_a_month
+    caps = _caps(room, asker.tier)
     age = room.rules.reuse_days * DAY_SECONDS
 
     def store(connection: Connection) -> Batch:
@@ -123,7 +121,7 @@ def store_plan(room: Room, asker: Asker, plan: Plan, slug: str) -> Batch:
         if not is_ours:
             return batch
         finding.reuse_all(connection, batch, age)
-        return quota.cut_and_reserve(connection, batch, cap)
+        return quota.cut_and_reserve(connection, batch, caps, _prices(room, connection, batch))
 
     room.reach("plan")
     return room.ledger.run(store)
@@ -147,10 +145,21 @@ def begin(room: Room, batch: Batch, run_id: str | None) -> list[int]:
 
     def reserve(connection: Connection) -> None:
         tier = quota.tier_of(connection, batch.owner) or batch.tier
-        quota.reserve(connection, batch, room.tier(tier).pictures_a_month)
+        quota.reserve(connection, batch, _caps(room, tier), _prices(room, connection, batch))
 
     room.ledger.run(reserve)
     return missing
+
+
+def _caps(room: Room, tier: str) -> Caps:
+    allowed = room.tier(tier)
+    return Caps(allowed.pictures_a_month, allowed.budget_usd_a_month)
+
+
+def _prices(room: Room, connection: Connection, batch: Batch) -> list[float]:
+    """Return what each missing picture is estimated at, in the plan's order: by the first provider that can make it."""
+    chain = [room.providers[name] for name in batch.chain if name in room.providers]
+    return [price_usd(chain, order, batch.model) for order in plans.missing_orders(connection, batch)]
 
 
 def end(room: Room, batch: Batch, seconds: float, *, cancelled: bool = False) -> BatchReport:
@@ -161,7 +170,7 @@ def end(room: Room, batch: Batch, seconds: float, *, cancelled: bool = False) ->
     report = room.ledger.run(lambda connection: reports.report_json(connection, batch, seconds, room.bucket.location()))
     room.reach("report")
     try:
-        _put(room, key, report, "application/json")
+        put(room, key, report, "application/json")
     except LimnerError:
         # Without its report the batch stays open; what it reserved is free all the same.
         room.ledger.run(lambda connection: quota.release(connection, batch, room.holder.name))
@@ -243,8 +252,11 @@ def give_up(room: Room, batch_id: str, position: int, reason: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Ours:
+    """A job whose order is ours to make. is_left_open: attempts at it have no end yet."""
+
     job: StoredJob
     claim: Claim
+    is_left_open: bool
 
 
 def _claim_and_look(
@@ -262,9 +274,7 @@ def _claim_and_look(
         stands = finding.standing(connection, batch, position, age, waited_seconds)
         end = _settled(stands)
         if end is None and stands.hit is None:
-            if stands.left_open:
-                attempts.settle_unknown(connection, ours.order_key)
-            return _Ours(stands.job, ours)
+            return _Ours(stands.job, ours, stands.left_open)
         if end is None and stands.hit is not None:
             finding.take_hit(connection, batch, position, stands.hit, time.monotonic() - started)
         release(connection, ours)
@@ -291,7 +301,9 @@ def _make(room: Room, batch: Batch, ours: _Ours, run_id: str | None, ask: Ask, s
             return JobEnd(job.job.key, "made", sha256=outcome.result)
         seconds = time.monotonic() - started
         room.ledger.ask(
-            lambda connection: attempts.fail_job(connection, batch.id, job.position, outcome.reason, seconds)
+            lambda connection: attempts.fail_job(
+                connection, batch.id, job.position, outcome.reason, seconds, outcome.skipped
+            )
         )
         return JobEnd(job.job.key, "failed", reason=outcome.reason)
     finally:
@@ -306,18 +318,133 @@ def _give_back(room: Room, ours: Claim) -> None:
 
 
 def _ask_providers(room: Room, batch: Batch, ours: _Ours, run_id: str | None, ask: Ask, started: float) -> Outcome[str]:
+    try:
+        left = _left_open(room, batch, ours) if ours.is_left_open else None
+    except OverBudget as error:
+        return Outcome(None, (str(error),))
+    asking = _Asking(room, batch, ours, run_id, left)
+
     def attempt(turn: Turn) -> str:
-        intent = _intent(room, batch, ours, run_id, turn)
-        return ask(ours.job, turn, lambda task_run_id: make(room, replace(intent, task_run_id=task_run_id), started))
+        intent = asking.intent(turn)
+        try:
+            return ask(
+                ours.job, turn, lambda task_run_id: make(room, replace(intent, task_run_id=task_run_id), started)
+            )
+        except LimnerError as error:
+            asking.heed(turn.provider, error)
+            raise
 
     return ask_in_turn(
-        batch.chain,
-        why_not=lambda name: why_not(room.providers.get(name), ours.job, batch.model),
+        asking.chain,
+        why_not=asking.why_not,
         attempt=attempt,
         wait=lambda seconds: _wait(room.progress(batch.id), seconds),
         patience=replace(room.rules.patience, max_tries=ours.job.job.max_tries),
         what=f"{batch.title}/{ours.job.job.key}",
     )
+
+
+def _left_open(room: Room, batch: Batch, ours: _Ours) -> LeftOpen | None:
+    """Settle the order's attempts without an end; return the one that its provider still knows, to be carried on.
+
+    Raises OverBudget where it is another batch's, and this one has no money to take it over.
+    """
+
+    def settle(connection: Connection) -> LeftOpen | None:
+        found = attempts.left_open(connection, ours.claim.order_key)
+        kept = next((one for one in found if _can_carry_on(room, one)), None)
+        for one in found:
+            if one is not kept:
+                attempts.settle_unknown(connection, one, "the process that asked ended before the answer was recorded")
+        if kept is not None:
+            attempts.adopt(connection, kept, batch, ours.job.job.key, cap_usd(room, connection, batch))
+        return kept
+
+    return room.ledger.run(settle)
+
+
+def _can_carry_on(room: Room, left: LeftOpen) -> bool:
+    provider = room.providers.get(left.provider)
+    return provider is not None and left.provider_id is not None and provider.capabilities(left.model).resumes
+
+
+class _Asking:
+    """One job's way along its chain: whom it passes over and why, and the intent of each call."""
+
+    def __init__(self, room: Room, batch: Batch, ours: _Ours, run_id: str | None, left: LeftOpen | None) -> None:
+        self._room = room
+        self._batch = batch
+        self._ours = ours
+        self._run_id = run_id
+        self._left = left
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The batch's chain; whoever has taken the order already is asked first."""
+        first = () if self._left is None else (self._left.provider,)
+        return (*first, *(name for name in self._batch.chain if name not in first))
+
+    def why_not(self, name: str) -> str | None:
+        """Say why a provider is passed over; never whoever has taken the order already."""
+        if self._left is not None and name == self._left.provider:
+            return None
+        shut = self._room.progress(self._batch.id).shut.get(name)
+        return shut or why_not(self._room.providers.get(name), self._ours.job, self._batch.model)
+
+    def heed(self, name: str, error: LimnerError) -> None:
+        """Let other jobs know what an answer says of its provider."""
+        rule = rule_for(error) if isinstance(error, ProviderError) else None
+        if rule is not None and rule.shuts_for_the_run:
+            self._room.progress(self._batch.id).shut[name] = f"it was {rule.outcome} in this run"
+
+    def intent(self, turn: Turn) -> Intent:
+        """Return the intent of a call: that of the attempt left open, once, else a fresh one."""
+        left, self._left = self._left, None
+        if left is not None and left.provider == turn.provider:
+            return self._carried_on(left, turn)
+        return self._fresh(turn)
+
+    def _fresh(self, turn: Turn) -> Intent:
+        provider, job = self._room.providers[turn.provider], self._ours.job.job
+        fitted = _fitted(provider, self._ours.job, self._batch.model)
+        seed = derive_seed(job.order.session, job.key, turn.seed_number)
+        return Intent(
+            id=uuid4().hex,
+            batch=self._batch,
+            job=self._ours.job,
+            claim=self._ours.claim,
+            run_id=self._run_id,
+            task_run_id=None,
+            # As the chain calls it: a studio may have two of a kind.
+            provider=turn.provider,
+            model=self._batch.model,
+            number=turn.number,
+            seed=seed,
+            fingerprint=plans.fingerprint(job.order, turn.provider, self._batch.model, seed),
+            order=fitted.order,
+            prompt=fitted.prompt,
+            negative_prompt=fitted.negative_prompt,
+            dropped=fitted.dropped,
+            skipped=turn.skipped,
+            timeout_seconds=provider.timeout_seconds,
+            estimate_usd=money.usd(provider.estimate_usd(fitted.order, self._batch.model)),
+        )
+
+    def _carried_on(self, left: LeftOpen, turn: Turn) -> Intent:
+        provider = self._room.providers[left.provider]
+        return replace(
+            self._fresh(turn),
+            id=left.id,
+            model=left.model,
+            seed=left.seed,
+            fingerprint=left.fingerprint,
+            order=_fitted(provider, self._ours.job, left.model).order,
+            prompt=left.prompt,
+            negative_prompt=left.negative_prompt,
+            dropped=left.dropped,
+            estimate_usd=left.estimate_usd,
+            provider_id=left.provider_id,
+        )
 
 
 def _wait(progress: Progress, seconds: float) -> None:
@@ -333,179 +460,9 @@ def why_not(provider: Provider | None, job: StoredJob, model: str | None) -> str
     return cannot(job.job.order, provider.capabilities(model), model)
 
 
-# -- the attempt: intent, call, verify, judge, store, record -------------------------------------------------------
-
-
-def make(room: Room, intent: Intent, job_started: float) -> str:
-    """Make one call and bring it to its end; return the sha256 of the recorded picture.
-
-    Raises ProviderError, BadImage or Rejected with the attempt settled, LeaseLost when another process holds the
-    order, Unreachable or DiskFull when a picture could not be stored.
-    """
-    with room.slots:
-        if room.progress(intent.batch.id).stop.is_set():
-            raise BatchStopped(f"{intent.batch.title} was stopped.")
-        _doubt_no_more(room)
-        started = time.monotonic()
-        room.reach("intent")
-        room.ledger.ask(lambda connection: attempts.intend(connection, intent))
-        try:
-            answer = _call(room, intent)
-        except Exception as error:
-            # What may have been accepted may have been paid for.
-            cost = _price(room, intent) if isinstance(error, ProviderError) and error.may_be_paid else 0.0
-            _settle(room, intent, error, Spent(time.monotonic() - started, cost))
-            raise
-        spent = _spent(room, intent, answer, time.monotonic() - started)
-    # The slot is free for the next call while this answer is looked at.
-    try:
-        return _keep(room, intent, answer, spent, job_started)
-    except (LeaseLost, Rejected):
-        raise
-    except Exception as error:
-        _settle(room, intent, error, spent)
-        raise
-
-
-def _keep(room: Room, intent: Intent, answer: Answer, spent: Spent, job_started: float) -> str:
-    order = intent.order
-    with room.eyes:
-        room.reach("verify")
-        examined = examine(answer.data)
-        room.reach("judge")
-        verdict = judge(examined, order.width, order.height, room.gates[intent.job.job.gate])
-        image = examined.image
-        del examined  # its pixels
-    room.reach("store")
-    artifact = _store(room, image)
-    room.reach("record")
-    if not verdict.accepted:
-        room.ledger.run(lambda connection: attempts.keep_rejected(connection, intent, artifact, verdict, spent))
-        raise Rejected(_rejection(verdict))
-    seconds = time.monotonic() - job_started
-    room.ledger.ask(lambda connection: attempts.record(connection, intent, artifact, verdict, spent, seconds))
-    return artifact.sha256
-
-
-def _call(room: Room, intent: Intent) -> Answer:
-    provider = room.providers[intent.provider]
-
-    def accepted(provider_id: str) -> None:
-        room.ledger.ask(lambda connection: attempts.accepted(connection, intent.id, provider_id))
-
-    order = intent.order
-    asked = Asked(
-        order=order,
-        prompt=intent.prompt,
-        negative_prompt=intent.negative_prompt,
-        seed=intent.seed,
-        model=intent.batch.model,
-        references={one.of: room.bucket.get(_key_of(room, one.of)) for one in (*order.references, *order.controls)},
-        accepted=accepted,
-        stop=room.progress(intent.batch.id).stop,
-    )
-    answer = _in_plain_words(provider, asked)
-    room.reach("call")
-    return answer
-
-
-def _in_plain_words(provider: Provider, asked: Asked) -> Answer:
-    """Make the call; what it says of itself is a stranger's text, and comes back as one that the ledger takes."""
-    try:
-        answer = provider.generate(asked)
-    except ProviderError as error:
-        error.args = tuple(plain(one) if isinstance(one, str) else one for one in error.args)
-        raise
-    revised = None if answer.revised_prompt is None else plain(answer.revised_prompt)
-    return replace(answer, model=plain(answer.model), revised_prompt=revised)
-
-
-def _key_of(room: Room, sha256: str) -> str:
-    key = room.ledger.ask(lambda connection: attempts.artifact_key_of(connection, sha256))
-    if key is None:
-        raise BadImage(f"The reference {sha256} is in no bucket; make it first.")
-    return key
-
-
-def _intent(room: Room, batch: Batch, ours: _Ours, run_id: str | None, turn: Turn) -> Intent:
-    provider, job = room.providers[turn.provider], ours.job.job
-    fitted = _fitted(provider, ours.job, batch.model)
-    seed = derive_seed(job.order.session, job.key, turn.seed_number)
-    return Intent(
-        id=uuid4().hex,
-        batch=batch,
-        job=ours.job,
-        claim=ours.claim,
-        run_id=run_id,
-        task_run_id=None,
-        # As the chain calls it: a studio may have two of a kind.
-        provider=turn.provider,
-        model=batch.model,
-        number=turn.number,
-        seed=seed,
-        fingerprint=plans.fingerprint(job.order, turn.provider, batch.model, seed),
-        order=fitted.order,
-        prompt=fitted.prompt,
-        negative_prompt=fitted.negative_prompt,
-        dropped=fitted.dropped,
-        timeout_seconds=provider.timeout_seconds,
-    )
-
-
 def _fitted(provider: Provider, job: StoredJob, model: str | None) -> Fitted:
     protected = str(job.job.about.get("description", ""))
     return fit(job.job.order, provider.capabilities(model), protected)
-
-
-def _spent(room: Room, intent: Intent, answer: Answer, seconds: float) -> Spent:
-    cost = answer.cost_usd if answer.cost_usd is not None else _price(room, intent)
-    return Spent(seconds, cost, answer.model, answer.revised_prompt)
-
-
-def _price(room: Room, intent: Intent) -> float:
-    return room.providers[intent.provider].estimate_usd(intent.order, intent.model)
-
-
-def _settle(room: Room, intent: Intent, error: Exception, spent: Spent) -> None:
-    if isinstance(error, LeaseLost):
-        return  # whoever took the order over has settled what we left open
-    outcome = rule_for(error).outcome if isinstance(error, ProviderError | BadImage) else "lost"
-    reason = plain(str(error)) if isinstance(error, LimnerError) else plain(f"{type(error).__name__}: {error}")
-    room.ledger.run(lambda connection: attempts.settle_failed(connection, intent, outcome, reason, spent))
-
-
-def _store(room: Room, image: Image) -> Artifact:
-    """Put the bytes, untouched, under their own sha256. Bytes before row: a stray object is harmless."""
-    sha256 = image.sha256  # each look at it hashes the bytes
-    key = artifact_key(sha256, image.extension)
-    _put(room, key, image.data, image.media_type)
-    return Artifact(sha256, key, image.media_type, image.width, image.height, len(image.data))
-
-
-def _put(room: Room, key: str, data: bytes, media_type: str) -> None:
-    """Store, waiting out a bucket that is away: these bytes were paid for."""
-    retrying = Retrying(
-        retry=retry_if_exception_type(BucketUnreachable),
-        stop=stop_after_delay(room.rules.bucket_patience_seconds),
-        wait=wait_exponential_jitter(multiplier=0.2, max=5),
-        reraise=True,
-    )
-    try:
-        retrying(room.bucket.put, key, data, media_type)
-    except BucketUnreachable:
-        room.bucket_in_doubt.set()
-        raise
-
-
-def _doubt_no_more(room: Room) -> None:
-    """Look whether a bucket that was away is back; raises BucketUnreachable or DiskFull before anything is paid for."""
-    if room.bucket_in_doubt.is_set():
-        room.bucket.check()
-        room.bucket_in_doubt.clear()
-
-
-def _rejection(verdict: Verdict) -> str:
-    return f"score {verdict.score} ({verdict.level}): {', '.join(verdict.issues) or 'nothing named'}"
 
 
 def direct(_job: StoredJob, _turn: Turn, call: Call) -> str:

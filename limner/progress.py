@@ -41,11 +41,14 @@ class Progress:
         self._at_work = 0
         self._settled = 0
         self._failed = 0
+        # Providers that nobody of this run asks any more, and why.
+        self.shut: dict[str, str] = {}
 
     def begin(self, settled: int) -> None:
         """A run begins with this many jobs settled already."""
         with self._lock:
             self.stop.clear()
+            self.shut.clear()
             self._settled, self._failed = settled, 0
         self._tell()
 

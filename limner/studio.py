@@ -27,8 +27,9 @@ DAY_SECONDS = 86_400
 class Rules:
     """The studio's policies, each in this one place.
 
-    concurrency: providers' calls at once. reuse_days: 0 is for ever. bucket_patience_seconds: how long a picture that
-    was paid for waits for a bucket that is away. chains: a tier's providers in turn, where the studio differs from it.
+    concurrency: this process's calls at once at each provider. reuse_days: 0 is for ever. bucket_patience_seconds: how
+    long a picture that was paid for waits for a bucket that is away. chains: a tier's providers in turn, where the
+    studio differs from it.
     """
 
     concurrency: int = 3
@@ -57,7 +58,8 @@ class Room:
         self.providers = providers
         self.gates = gates
         self.rules = rules
-        self.slots = threading.BoundedSemaphore(rules.concurrency)
+        # Of this process, at each provider: whoever waits for one does not keep others from theirs.
+        self.slots = {name: threading.BoundedSemaphore(rules.concurrency) for name in providers}
         # Pixels take tens of megabytes and a core each: more pictures looked at at once than cores only cost memory.
         self.eyes = threading.BoundedSemaphore(os.cpu_count() or 1)
         # Set while a picture could not be stored: nothing more is paid for until the bucket was seen to work.

@@ -4,7 +4,7 @@ A plan is a batch row and its jobs. Found by the flow run's id, by the caller's 
 own hash while the batch is unfinished: a retry loads it and never plans anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -33,6 +33,7 @@ class Asker:
     idempotency_key: str | None = None
     force: bool = False
     reuse: Reuse = "same"
+    max_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ def store_plan(connection: Connection, asker: Asker, plan: Plan, chain: Sequence
         "chain": list(chain),
         "model": plan.model,
         "reuse": asker.reuse,
+        "max_usd": asker.max_usd,
         "notes": list(plan.notes),
         "asked": len(plan.jobs),
     }
@@ -143,6 +145,13 @@ def promised_positions(connection: Connection, batch: Batch) -> list[int]:
         "select position from jobs where batch_id = :b and status in ('promised', 'failed') order by position"
     )
     return list(connection.execute(missing, {"b": batch.id}).scalars())
+
+
+def missing_orders(connection: Connection, batch: Batch) -> Iterator[Order]:
+    """Yield the orders that are still to be made, in the plan's order, never all in memory."""
+    missing = select(jobs.c.order).where(jobs.c.batch_id == batch.id, jobs.c.status.in_(("promised", "failed")))
+    streamed = missing.order_by(jobs.c.position).execution_options(yield_per=_ROWS)
+    yield from map(order_from, connection.execute(streamed).scalars())
 
 
 def keys_of(connection: Connection, batch: Batch) -> dict[int, str]:

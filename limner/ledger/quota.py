@@ -1,17 +1,19 @@
-"""Quota: pictures reserved before they are made, settled when they are, released when they are not.
+"""Quota: pictures, and with `money` dollars, reserved before they are made, settled when they are, else released.
 
 One conditional UPDATE of the counter row of owner and period decides; append-only entries go with it in the same
 transaction, so that a counter is at any moment the sum of its entries. Periods are part of the key: nothing is reset.
 """
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from limner.errors import QuotaUsedUp
+from limner.ledger import money
 from limner.ledger.holders import is_provably_dead
 from limner.ledger.plans import Batch, period_of, promised_positions
 from limner.ledger.tables import owners
@@ -39,6 +41,7 @@ _IN_FLIGHT = text("""
 _MOVE = text("""
     update batches set period = :period
      where id = :batch and period <> :period and status <> 'complete'
+       and usd_free = 0 and usd_bound = 0
        and (select coalesce(sum(pictures_reserved), 0) from entries where batch_id = :batch) = 0
 """)
 # Not `for update`: that would wait for every picture that is being recorded, which may wait for us at the counter.
@@ -53,6 +56,14 @@ _LEFT = text("""
     select :cap - coalesce(sum(pictures_used + pictures_reserved), 0)
       from counters where owner = :owner and period = :period
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What an owner may use in a period; None is without limit."""
+
+    pictures: int | None
+    usd: float | None
 
 
 def tier_of(connection: Connection, owner: str) -> str | None:
@@ -78,11 +89,13 @@ def pictures_left(connection: Connection, owner: str, period: str, cap: int | No
     return max(0, int(left))
 
 
-def cut_and_reserve(connection: Connection, batch: Batch, cap: int | None) -> Batch:
-    """Cut a fresh plan to what its owner's quota still allows, the best kept, and reserve that.
+def cut_and_reserve(connection: Connection, batch: Batch, caps: Caps, prices: Sequence[float]) -> Batch:
+    """Cut a fresh plan to what its owner's quota and money still allow, the best kept, and reserve that.
 
-    Raises QuotaUsedUp when nothing at all could be made or reused.
+    prices: in USD, of each picture that is to be made, in the plan's order. Raises QuotaUsedUp when nothing at all
+    could be made or reused.
     """
+    cap = caps.pictures
     counter = {"owner": batch.owner, "period": batch.period}
     connection.execute(_COUNTER, counter)
     connection.execute(_LOCK_COUNTER, counter)
@@ -95,8 +108,26 @@ def cut_and_reserve(connection: Connection, batch: Batch, cap: int | None) -> Ba
                 f"the owner to another tier (limner owners set {batch.owner} --tier T)."
             )
         batch = _cut(connection, batch, missing - left, f"Cut from {batch.asked} by the quota of {batch.owner}.")
-    reserve(connection, batch, cap)
+        prices = prices[:left]
+    batch, prices = _cut_to_the_money(connection, batch, caps.usd, prices)
+    reserve(connection, batch, caps, prices)
     return batch
+
+
+def _cut_to_the_money(
+    connection: Connection, batch: Batch, cap_usd: float | None, prices: Sequence[float]
+) -> tuple[Batch, Sequence[float]]:
+    left = money.usd_left(connection, batch, cap_usd)
+    kept = money.affordable(prices, left)
+    if kept == len(prices):
+        return batch, prices
+    if kept == 0 and len(prices) == batch.asked:
+        raise QuotaUsedUp(
+            f"${left:.2f} are left for {batch.owner} in {batch.period} and a picture is estimated at ${prices[0]:.4f}; "
+            f"allow more (--max-usd), or move the owner to another tier (limner owners set {batch.owner} --tier T)."
+        )
+    note = f"Cut from {batch.asked} by the money left: ${left:.2f}."
+    return _cut(connection, batch, len(prices) - kept, note), prices[:kept]
 
 
 def move_to_this_period(connection: Connection, batch: Batch) -> bool:
@@ -115,8 +146,10 @@ def _cut(connection: Connection, batch: Batch, pictures: int, note: str) -> Batc
     return cut
 
 
-def reserve(connection: Connection, batch: Batch, cap: int | None) -> None:
+def reserve(connection: Connection, batch: Batch, caps: Caps, prices: Sequence[float]) -> None:
     """Bring what the batch holds in reserve up to what it still has to make, all or nothing; raises QuotaUsedUp.
+
+    prices: in USD, of each picture that is still to be made.
 
     Safe to repeat, also by two runs of one batch: what the batch holds already is counted in.
     """
@@ -124,10 +157,11 @@ def reserve(connection: Connection, batch: Batch, cap: int | None) -> None:
     missing = int(connection.execute(_SHORT, {"batch": batch.id}).scalar_one())
     counter = {"owner": batch.owner, "period": batch.period}
     connection.execute(_COUNTER, counter)
+    money.reserve(connection, batch, prices, caps.usd)
     if missing <= 0:
         return
-    if connection.execute(_RESERVE, counter | {"pictures": missing, "cap": cap}).rowcount == 0:
-        left = pictures_left(connection, batch.owner, batch.period, cap)
+    if connection.execute(_RESERVE, counter | {"pictures": missing, "cap": caps.pictures}).rowcount == 0:
+        left = pictures_left(connection, batch.owner, batch.period, caps.pictures)
         raise QuotaUsedUp(
             f"{batch.owner} may make {left} more pictures in {batch.period} and {missing} are missing; "
             f"ask for fewer (--limit) or move the owner to another tier (limner owners set {batch.owner} --tier T)."
@@ -144,6 +178,7 @@ def release(connection: Connection, batch: Batch, holder: str) -> None:
     in_flight = list(connection.execute(_IN_FLIGHT, {"batch": batch.id}).scalars())
     if any(theirs != holder and not is_provably_dead(theirs) for theirs in set(in_flight)):
         return
+    money.release(connection, batch)
     held = int(connection.execute(_HELD, {"batch": batch.id}).scalar_one()) - in_flight.count(holder)
     if held == 0:
         return

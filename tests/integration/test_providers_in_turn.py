@@ -223,8 +223,10 @@ def test_what_may_have_been_accepted_counts_as_spent(open_room: OpenRoom, ledger
 
 
 def test_a_provider_is_known_by_the_name_its_studio_gave_it(open_room: OpenRoom, ledger: Ledger) -> None:
-    room = open_room()
-    room.providers = {"mine": Painter("painter"), "yours": Painter("painter", whim=lambda _asked: Refused("no"))}
+    painters = Painter("mine"), Painter("yours", whim=lambda _asked: Refused("no"))
+    room = open_room(*painters)
+    for painter in painters:
+        painter.name = "painter"
     plan = castles(2, chain=("yours", "mine"))
     assert illustrate(room, plan).made == 2
     assert {one["provider"] for one in rows(ledger, "select provider from records")} == {"mine"}

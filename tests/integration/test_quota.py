@@ -12,6 +12,7 @@ from limner.errors import QuotaUsedUp, Refused
 from limner.ledger import quota
 from limner.ledger.opening import Ledger
 from limner.ledger.plans import period_of
+from limner.ledger.quota import Caps
 from limner.providers.seam import Asked
 from tests.integration.books import assert_counters_equal_entries, assert_the_books_balance, rows, value
 from tests.integration.pressing import (
@@ -122,7 +123,7 @@ def test_a_race_of_32_for_a_cap_grants_exactly_the_cap(open_room: OpenRoom, ledg
         room.ledger.run(partial(quota.release, batch=batch, holder=""))
 
     def reserve(number: int) -> None:
-        wide.run(lambda connection: quota.reserve(connection, batches[number], 100))
+        wide.run(lambda connection: quota.reserve(connection, batches[number], Caps(100, None), [0.0] * 7))
 
     ends = in_threads([lambda one=one: reserve(one) for one in range(32)])  # type: ignore[misc]
     wide.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from limner.chain import RULES, Outcome, Patience, Turn, ask_in_turn, rule_for
+from limner.chain import RULES, Outcome, Patience, Skip, Turn, ask_in_turn, rule_for
 from limner.errors import (
     BadImage,
     BatchStopped,
@@ -174,8 +174,9 @@ def test_skips_a_provider_that_cannot_honour_the_order_and_says_why() -> None:
     outcome = studio.ask(
         "first", "second", why_not=lambda name: "it takes 0 references, not 2" if name == "first" else None
     )
-    assert outcome == Outcome("picture", ("first was skipped: it takes 0 references, not 2",))
-    assert [turn.provider for turn in studio.turns] == ["second"]
+    skip = Skip("first", "it takes 0 references, not 2")
+    assert outcome == Outcome("picture", ("first was skipped: it takes 0 references, not 2",), (skip,))
+    assert [(turn.provider, turn.skipped) for turn in studio.turns] == [("second", (skip,))]
 
 
 def test_names_what_each_provider_said_when_none_brought_a_picture() -> None:
