@@ -7,6 +7,7 @@ verified against the name all the same.
 
 import ipaddress
 import socket
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,13 @@ from typing import Any
 import httpcore
 import httpx
 
-# IPv6 ranges that only wrap an IPv4 address: 6to4, NAT64.
+# Wraps an IPv4 address, as 6to4 and IPv4-mapped addresses do.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# The only part of IPv6 that services of the open Internet have their addresses from.
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+
+# A body goes out in pieces of this size, so that a reader who takes little at a time meets the deadline.
+_PIECE = 64 * 1024
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
@@ -52,12 +58,13 @@ def seconds_left() -> float | None:
 def is_public(address: str) -> bool:
     """Say whether an IP address may belong to a service of the open Internet."""
     ip = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
-    return ip.is_global and not ip.is_multicast
+    is_unicast = not ip.is_multicast if isinstance(ip, ipaddress.IPv4Address) else ip in _GLOBAL_UNICAST
+    return ip.is_global and is_unicast
 
 
 def check_host(host: str, port: int) -> list[str]:
     """Return the addresses of a host, all of them public; raises ForbiddenAddress, or OSError where there is none."""
-    found = list(dict.fromkeys(str(one[4][0]) for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    found = _addresses(host, port)
     for address in found:
         if not is_public(address):
             raise ForbiddenAddress(f"{host} is {address}, which is no address of the open Internet")
@@ -71,10 +78,13 @@ def guard(client: httpx.Client, *, allow_private: bool) -> httpx.Client:
     """
     direct, proxied = _Backend(allow_private), _Backend(allow_private=True)
     for transport in (client._transport, *client._mounts.values()):
-        if isinstance(transport, httpx.HTTPTransport):
-            pool = transport._pool
-            is_direct = type(pool) is httpcore.ConnectionPool
-            pool._network_backend = direct if is_direct else proxied
+        if transport is None:
+            continue
+        # What cannot be guarded is not used: an unguarded connection would look the same.
+        if not isinstance(transport, httpx.HTTPTransport) or not hasattr(transport._pool, "_network_backend"):
+            raise TypeError(f"cannot guard the connections of {type(transport).__name__}")
+        is_direct = type(transport._pool) is httpcore.ConnectionPool
+        transport._pool._network_backend = direct if is_direct else proxied
     return client
 
 
@@ -84,7 +94,29 @@ def _unwrapped(ip: Address) -> Address:
         return ip
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
+    return ip.ipv4_mapped or ip.sixtofour or ip
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """Return a host's addresses, each once; raises OSError where there is none in time."""
+    found: list[str] = []
+    failed: list[Exception] = []
+
+    def look() -> None:
+        try:
+            told = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError, OverflowError) as error:  # a name too long for DNS, a port that is none
+            failed.append(error)
+        else:
+            found.extend(dict.fromkeys(str(one[4][0]) for one in told))
+
+    # In a thread of its own, because looking a name up knows no timeout.
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(seconds_left())
+    if failed or not found:
+        raise OSError(str(failed[0]) if failed else f"{host} was not found in time")
+    return found
 
 
 class _Backend(httpcore.NetworkBackend):
@@ -102,17 +134,15 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        addresses = [host] if self._allow_private else self._resolved(host, port)
         options = None if socket_options is None else list(socket_options)
-        for left in range(len(addresses) - 1, -1, -1):
-            address = addresses[-1 - left]
+        error: Exception = httpcore.ConnectError(f"{host} has no address")
+        for address in self._resolved(host, port):
+            within = _within(timeout, httpcore.ConnectTimeout)
             try:
-                stream = self._plain.connect_tcp(address, port, _within(timeout), local_address, options)
-                return _Stream(stream)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if left == 0:
-                    raise
-        raise httpcore.ConnectError(f"{host} has no address")
+                return _Stream(self._plain.connect_tcp(address, port, within, local_address, options))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as one:
+                error = one
+        raise error
 
     def connect_unix_socket(
         self,
@@ -124,7 +154,7 @@ class _Backend(httpcore.NetworkBackend):
 
     def _resolved(self, host: str, port: int) -> list[str]:
         try:
-            return check_host(host, port)
+            return _addresses(host, port) if self._allow_private else check_host(host, port)
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
 
@@ -136,10 +166,11 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _within(timeout))
+        return self._stream.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _within(timeout))
+        for at in range(0, len(buffer), _PIECE):
+            self._stream.write(buffer[at : at + _PIECE], _within(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -147,17 +178,18 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _within(timeout)))
+        within = _within(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, within))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
 
-def _within(timeout: float | None) -> float | None:
-    """Return the timeout, cut to the deadline; raises ReadTimeout where that has passed."""
+def _within(timeout: float | None, late: type[httpcore.TimeoutException]) -> float | None:
+    """Return the timeout, cut to the deadline; raises `late` where that has passed."""
     left = seconds_left()
     if left is None:
         return timeout
     if left <= 0:
-        raise httpcore.ReadTimeout("the call took too long")
+        raise late("the call took too long")
     return left if timeout is None else min(timeout, left)

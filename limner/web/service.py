@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_exponential_jitter
 
 from limner.errors import (
     BadInput,
@@ -29,21 +29,23 @@ from limner.errors import (
     Unfinished,
     UnknownOutcome,
 )
-from limner.web import network
+from limner.web import bodies, network
+from limner.web.bodies import TooLarge
 from limner.web.network import ForbiddenAddress
 
 MAX_PICTURE_BYTES = 40 * 1024 * 1024
 MAX_JSON_BYTES = 4 * 1024 * 1024
-# An error that says more than this is cut; what a service adds is its upstream's page.
-MAX_ERROR_BYTES = 64 * 1024
 CONNECT_SECONDS = 10.0
-# A body that stops this long in its middle does not come any more.
 STALL_SECONDS = 10.0
 MAX_REDIRECTS = 3
 SAID_CHARS = 300
 
 _SECONDS = re.compile(r"^[0-9]{1,9}(?:\.[0-9]+)?$")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# A proxy never stands between us and this machine.
+_NEVER_PROXIED: dict[str, httpx.BaseTransport | None] = dict.fromkeys(
+    ("all://localhost", "all://127.0.0.1", "all://[::1]")
+)
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,17 @@ class Reply:
             return None
 
 
+class Unusable(Broken):
+    """What came, or where it is said to lie, is of no use, and would be none the next time either."""
+
+
 class Web:
     """HTTP to one service; safe to use from several threads, until `close`.
 
-    name: of the provider, the first word of every sentence. secrets: never repeated in one. allow_private: also
-    addresses of this machine and of private networks, for a stand-in. connections: kept at most.
+    name: of the provider, the first word of every sentence. headers: of every request to the service, the key's among
+    them. secrets: in no sentence, and in no request that goes elsewhere. allow_private: also addresses of this machine
+    and of private networks, for a stand-in. connections: kept at most. stall_seconds: a body that stops for so long in
+    its middle does not come any more.
     """
 
     def __init__(
@@ -87,12 +95,16 @@ class Web:
         allow_private: bool = False,
         connections: int = 3,
         timeout_seconds: float = 120.0,
+        stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
         self.timeout_seconds = timeout_seconds
         self._headers = dict(headers)
-        self._secrets = tuple(one for one in secrets if one)
+        # The longest first: a part of it may be a secret too. As it stands in an address it is one as well.
+        told = {form for one in secrets if one for form in (one, quote(one, safe=""))}
+        self._secrets = tuple(sorted(told, key=len, reverse=True))
+        self._stall_seconds = min(stall_seconds, timeout_seconds)
         self._allow_private = allow_private
         self._connections = connections
         self._opening = threading.Lock()
@@ -133,21 +145,22 @@ class Web:
     ) -> Reply:
         """Send one request and return its whole answer, whatever its status; follows no redirect.
 
-        url: a path below the base address, or a whole address. submits: says that the service may take an order by it,
-        so that what breaks afterwards has an unknown outcome; else it is Broken, and may be repeated. body: JSON.
-        Raises ProviderError where no whole answer came.
+        url: a path below the base address, or a whole address; the key goes to the service itself only. submits: says
+        that the service may take an order by it, so that what breaks afterwards has an unknown outcome; else it is
+        Broken, and may be repeated. body: JSON. Raises ProviderError where no whole answer came.
         """
-        with self._in_our_words(submits):
+        with self.call(), self._in_our_words(submits):
             request = self.client.build_request(
                 method,
-                self._address(url),
+                self._address(url, with_key),
                 params=params,
                 headers=headers,
                 json=body,
+                timeout=self._timeout(),
                 extensions={"max_bytes": max_bytes},
             )
             if not with_key:
-                request.headers.pop("authorization", None)
+                self._forget_secrets(request)
             self._check(request.url)
             response = self.client.send(request, follow_redirects=False)
             return Reply(response.status_code, response.headers, response.content)
@@ -157,8 +170,8 @@ class Web:
     ) -> Reply:
         """Repeat what costs nothing (a look at an accepted order) until it is answered or the call's time ends.
 
-        Waits out broken connections, throttles and 5xx. Raises Unfinished at the deadline; returns any other answer.
-        When `stop` is set it is not repeated any more.
+        Waits out broken connections, throttles and 5xx. Raises Unfinished at the deadline, and Broken for what will
+        not change; returns any other answer. When `stop` is set it is not repeated any more.
         """
 
         def once() -> Reply:
@@ -177,7 +190,7 @@ class Web:
             return stop.is_set() or (left is not None and left <= state.upcoming_sleep)
 
         retrying = Retrying(
-            retry=retry_if_exception_type((Broken, Busy)),
+            retry=retry_if_exception(lambda error: isinstance(error, (Broken, Busy)) and type(error) is not Unusable),
             wait=pause,
             stop=is_late,
             sleep=sleep_using_event(stop),
@@ -185,6 +198,8 @@ class Web:
         )
         try:
             return retrying(once)
+        except Unusable as error:
+            raise Broken(str(error), may_be_paid=True) from None
         except (Broken, Busy) as error:
             raise self.unfinished(accepted_as, str(error)) from None
 
@@ -201,17 +216,19 @@ class Web:
         Raises Broken, also for an address that must not be asked.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            if urlsplit(url).scheme not in ("http", "https"):
-                raise Broken(f"{self.name}: gave an address that is no web address; nothing was fetched.")
+            with self._in_our_words(submits=False):
+                if httpx.URL(url).scheme not in ("http", "https"):
+                    raise Unusable(f"{self.name}: gave an address that is no web address; nothing was fetched.")
             reply = self.send("GET", url, submits=False, with_key=False, max_bytes=max_bytes)
-            if reply.status not in (301, 302, 303, 307, 308):
+            if reply.status not in _REDIRECTS:
                 return reply
-            url = urljoin(url, reply.headers.get("location", ""))
-        raise Broken(f"{self.name}: sent us on more than {MAX_REDIRECTS} times; nothing was fetched.")
+            with self._in_our_words(submits=False):
+                url = urljoin(url, reply.headers.get("location", ""))
+        raise Unusable(f"{self.name}: sent us on more than {MAX_REDIRECTS} times; nothing was fetched.")
 
     def said(self, words: object) -> str:
-        """Return words of a stranger on one line, short, and without our secrets."""
-        said = " ".join(str(words).split())
+        """Return words of a stranger on one line, short, without our secrets and without what moves a terminal."""
+        said = " ".join("".join(char if char.isprintable() else " " for char in str(words)).split())
         for secret in self._secrets:
             said = said.replace(secret, "***")
         return said[:SAID_CHARS] or type(words).__name__
@@ -235,14 +252,28 @@ class Web:
             return Invalid(f"{self.name}: cannot take this order ({status}): {said}")
         return Broken(f"{self.name}: failed ({status}): {said}")
 
-    def _address(self, url: str) -> str:
-        return url if urlsplit(url).scheme else self.base_url + url
+    def _address(self, url: str, with_key: bool) -> str:
+        if url.startswith("/"):
+            return self.base_url + url
+        if with_key and _origin(url) != _origin(self.base_url):
+            raise Unusable(f"{self.name}: gave an address that is not its own ({self.said(url)}); the key stays here.")
+        return url
+
+    def _timeout(self) -> httpx.Timeout:
+        left = network.seconds_left()
+        whole = self.timeout_seconds if left is None else min(left, self.timeout_seconds)
+        return httpx.Timeout(whole, connect=min(CONNECT_SECONDS, whole))
+
+    def _forget_secrets(self, request: httpx.Request) -> None:
+        for name, value in list(request.headers.items()):
+            if name in ("authorization", "cookie") or any(secret in value for secret in self._secrets):
+                del request.headers[name]
 
     def _check(self, url: httpx.URL) -> None:
         """Refuse an address that a proxy would connect to for us; without one, connecting checks it."""
         if self._allow_private or self.client._transport_for_url(url) is self.client._transport:
             return
-        with suppress(OSError):  # a name that only the proxy can resolve
+        with suppress(OSError):  # a name that only the proxy knows
             network.check_host(url.host, url.port or 443)
 
     @contextmanager
@@ -251,7 +282,7 @@ class Web:
         try:
             yield
         except ForbiddenAddress as error:
-            raise Broken(
+            raise Unusable(
                 f"{self.name}: {self.said(error)}; nothing was sent there. "
                 "Set LIMNER_ALLOW_PRIVATE_ADDRESSES=true if it is a server of your own."
             ) from None
@@ -260,10 +291,12 @@ class Web:
             raise Broken(f"{self.name}: cannot be reached ({self.said(error)}); check the network.") from None
         except httpx.PoolTimeout:
             raise Busy(f"{self.name}: all {self._connections} connections were in use.") from None
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise Invalid(f"{self.name}: the address cannot be used ({self.said(error)}).") from None
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError, OverflowError) as error:
+            # Nothing was sent. An address of the service's own making is no fault of the order.
+            kind = Invalid if submits else Unusable
+            raise kind(f"{self.name}: the request cannot be sent ({self.said(error)}).") from None
         except TooLarge as error:
-            raise Broken(f"{self.name}: {error}; the rest was left.", may_be_paid=submits) from None
+            raise Unusable(f"{self.name}: {error}; the rest was left.", may_be_paid=submits) from None
         except httpx.TimeoutException:
             raise self._broke(submits, "no whole answer came in time") from None
         except httpx.HTTPError as error:
@@ -281,45 +314,21 @@ class Web:
             timeout=httpx.Timeout(self.timeout_seconds, connect=min(CONNECT_SECONDS, self.timeout_seconds)),
             limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
             follow_redirects=False,
-            # A proxy never stands between us and this machine.
-            trust_env=urlsplit(self.base_url).hostname not in _LOOPBACK,
+            mounts=_NEVER_PROXIED,
             event_hooks={"response": [self._cap_body]},
         )
         return network.guard(client, allow_private=self._allow_private)
 
     def _cap_body(self, response: httpx.Response) -> None:
-        """Cap a body before its first byte is read: its size, its stalls, and no swelling."""
-        response.request.extensions["timeout"]["read"] = min(STALL_SECONDS, self.timeout_seconds)
-        if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
-            raise TooLarge("sent a compressed answer that was not asked for")
-        most = response.request.extensions.get("max_bytes", MAX_PICTURE_BYTES * 3 // 2)
-        response.stream = _Capped(response.stream, most, is_error=response.is_error)
+        # Nothing of the body is read yet, so that its own time limit still takes effect.
+        response.request.extensions["timeout"]["read"] = self._stall_seconds
+        # Of base64, for a library that asks by itself.
+        bodies.cap(response, response.request.extensions.get("max_bytes", MAX_PICTURE_BYTES * 3 // 2))
 
 
-class TooLarge(Exception):
-    """A body that is larger than anything we asked for."""
-
-
-class _Capped(httpx.SyncByteStream):
-    """A body up to a size: an error's is cut there, any other's is refused."""
-
-    def __init__(self, stream: Any, max_bytes: int, *, is_error: bool) -> None:
-        self._stream = stream
-        self._max_bytes = min(max_bytes, MAX_ERROR_BYTES) if is_error else max_bytes
-        self._is_error = is_error
-
-    def __iter__(self) -> Iterator[bytes]:
-        seen = 0
-        for chunk in self._stream:
-            seen += len(chunk)
-            if seen > self._max_bytes:
-                if self._is_error:
-                    return
-                raise TooLarge(f"sent more than {self._max_bytes:,} bytes")
-            yield chunk
-
-    def close(self) -> None:
-        self._stream.close()
+def _origin(url: str) -> tuple[str, str, int | None]:
+    told = httpx.URL(url)
+    return told.scheme, told.host, told.port
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -329,7 +338,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return float(given)
     try:
         when = email.utils.parsedate_to_datetime(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     # A date without a zone is in UTC by the standard.
     when = when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -11,7 +11,7 @@ from limner.errors import Broken, Busy, Invalid, LimnerError, OutOfCredit, Refus
 from limner.jobs import derive_seed
 from limner.ledger.opening import Ledger
 from limner.providers.pollinations import Pollinations
-from limner.providers.seam import Answer, Asked
+from limner.providers.seam import Answer, Asked, Limits
 from tests.integration.books import assert_the_books_balance, rows
 from tests.integration.pressing import OpenRoom, Painter, carry_on, castles, illustrate, plan_of, planned, too_small
 from tests.standins.pollinations import plain_picture, running
@@ -165,7 +165,8 @@ def test_a_negative_prompt_is_folded_where_there_is_no_field_for_it_and_the_atte
 def test_two_services_over_http_the_second_makes_what_the_first_refused(open_room: OpenRoom) -> None:
     with running() as service:
         service.fail({"what": "safety", "match": "1 towers"}, {"what": "truncated", "match": "2 towers", "times": 1})
-        first, second = Pollinations(service.key, base_url=service.url), Painter("second")
+        first = Pollinations(service.key, base_url=service.url, limits=Limits(), allow_private=True)
+        second = Painter("second")
         room = open_room(first, second)
         report = illustrate(room, castles(3, chain=("pollinations", "second")))
         first.close()
