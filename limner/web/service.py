@@ -166,17 +166,24 @@ class Web:
             return Reply(response.status_code, response.headers, response.content)
 
     def patiently(
-        self, ask: Callable[[], Reply], *, accepted_as: str, stop: threading.Event, poll_seconds: float = 1.0
+        self,
+        ask: Callable[[], Reply],
+        *,
+        accepted_as: str,
+        stop: threading.Event,
+        poll_seconds: float = 1.0,
+        will_pass: Callable[[Reply], bool] | None = None,
     ) -> Reply:
         """Repeat what costs nothing (a look at an accepted order) until it is answered or the call's time ends.
 
-        Waits out broken connections, throttles and 5xx. Raises Unfinished at the deadline, and Broken for what will
-        not change; returns any other answer. When `stop` is set it is not repeated any more.
+        Waits out broken connections, and answers that `will_pass`, throttles and 5xx where not given. Raises Unfinished
+        at the deadline, and Broken for what will not change; returns any other answer. When `stop` is set it is not
+        repeated any more.
         """
 
         def once() -> Reply:
             reply = ask()
-            if reply.status == httpx.codes.TOO_MANY_REQUESTS or reply.status >= 500:
+            if (will_pass or passes)(reply):
                 raise Busy(f"{self.name}: {reply.status}", reply.retry_after_seconds)
             return reply
 
@@ -324,6 +331,11 @@ class Web:
         response.request.extensions["timeout"]["read"] = self._stall_seconds
         # Of base64, for a library that asks by itself.
         bodies.cap(response, response.request.extensions.get("max_bytes", MAX_PICTURE_BYTES * 3 // 2))
+
+
+def passes(reply: Reply) -> bool:
+    """Say whether the same question may well be answered later: a throttle, or a server in trouble."""
+    return reply.status == httpx.codes.TOO_MANY_REQUESTS or reply.status >= 500
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
