@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from limner.errors import DiskFull, LimnerError, RefusedRequest, Unreachable
 
 # Modules of deployments/commands with a Typer `app`; each becomes a group of commands by its name.
-GROUPS: tuple[str, ...] = ("chapters", "lineage", "owners")
+GROUPS: tuple[str, ...] = ("audit", "chapters", "lineage", "owners")
 
 TRACEBACK = "--traceback"
 INTERRUPTED = 130
