@@ -20,6 +20,7 @@ LimnerError
 ├── BatchStopped            somebody stopped the batch; what is missing can be made later
 └── ProviderError           what a provider can answer instead of a picture
     ├── Busy                throttled or overloaded, before acceptance; has retry_after_seconds
+    │   └── Shut            only breaks of late, so that our own breaker leaves it alone for a while
     ├── Refused             policy: never asked again at the same provider
     ├── Invalid             the provider cannot take this order as it stands
     ├── Unauthorised        no key, or a wrong one
@@ -130,6 +131,10 @@ class Busy(ProviderError):
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class Shut(Busy):
+    """Not asked at all: the provider only broke of late, and is left alone for `retry_after_seconds`."""
 
 
 class Refused(ProviderError):

@@ -6,6 +6,7 @@ stale at its next commit (`LeaseLost`) and steps back.
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -74,6 +75,7 @@ class Holder:
         self.name = new_holder()
         self.lease_seconds = lease_seconds
         self._ledger = ledger
+        self._also: list[Callable[[Connection], object]] = []
         self._closing = threading.Event()
         self._beating = threading.Thread(target=self._beat, name="limner-heartbeat", daemon=True)
 
@@ -82,6 +84,10 @@ class Holder:
         holder = cls(ledger, lease_seconds)
         holder._beating.start()
         return holder
+
+    def beat_also(self, work: Callable[[Connection], object]) -> None:
+        """Have each heartbeat do this as well; it must be safe to repeat, and raises only LimnerError."""
+        self._also.append(work)
 
     def close(self) -> None:
         """Stop the heartbeat and give back what is still held."""
@@ -93,13 +99,17 @@ class Holder:
             log.warning("The ledger is away; the claims of this process end with their leases.")
 
     def _beat(self) -> None:
-        asked = {"holder": self.name, "lease": self.lease_seconds}
         is_away = False
         while not self._closing.wait(self.lease_seconds / 3):
             try:
-                self._ledger.run(lambda connection: connection.execute(_BEAT, asked), patience_seconds=0)
+                self._ledger.run(self._renew, patience_seconds=0)
                 is_away = False
             except LimnerError as error:
                 # Said once an outage.
                 log.log(logging.DEBUG if is_away else logging.WARNING, "%s The heartbeat goes on.", error)
                 is_away = True
+
+    def _renew(self, connection: Connection) -> None:
+        connection.execute(_BEAT, {"holder": self.name, "lease": self.lease_seconds})
+        for work in self._also:
+            work(connection)

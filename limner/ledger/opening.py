@@ -4,7 +4,7 @@ Knows nothing of what the functions beside it write. Every function that is hand
 safe to repeat: a commit whose reply was lost is run again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Self, TypeVar
 
@@ -70,6 +70,29 @@ class Ledger:
     def ask(self, work: Callable[[Connection], T], patience_seconds: float | None = None) -> T:
         """Run `work` like `run`, with each of its statements a transaction of its own."""
         return self._patiently(self._single, work, patience_seconds)
+
+    def hear(self, channel: str, tick_seconds: float) -> Generator[str | None]:
+        """Yield what is said on a channel: None once it listens, and whenever nothing was said for a tick.
+
+        Takes a connection of its own until it is closed; raises LedgerUnreachable when that breaks.
+        """
+        with self._in_our_words(), self._single.connect() as connection:
+            raw = connection.connection.driver_connection
+            # Not one of the pool's: whoever works would miss it.
+            connection.detach()
+            connection.exec_driver_sql(f"listen {channel}")
+            assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine has no other driver
+            yield None
+            try:
+                while True:
+                    said = None
+                    for notice in raw.notifies(timeout=tick_seconds, stop_after=1):
+                        said = notice.payload
+                        yield said
+                    if said is None:
+                        yield None
+            except psycopg.Error as error:
+                raise LedgerUnreachable(self._away(str(error).strip().splitlines()[0])) from error
 
     def _patiently(self, engine: Engine, work: Callable[[Connection], T], patience_seconds: float | None) -> T:
         patience = self._patience_seconds if patience_seconds is None else patience_seconds

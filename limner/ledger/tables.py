@@ -258,17 +258,25 @@ limits = Table(
     "limits",
     metadata,
     Column("provider", Text, primary_key=True),
-    # The theoretical arrival time of GCRA: no call before it.
+    # As many as the provider's granted slots: counted here, so that one row's lock decides who gets the last one.
+    Column("taken", Integer, nullable=False, server_default="0"),
+    # When the rate allows the next call.
     Column("next_call_at", DateTime(timezone=True)),
     # Nobody calls before: what a Retry-After asked for.
     Column("quiet_until", DateTime(timezone=True)),
-    # The breaker: breakages since the last good answer, and until when the provider is skipped.
+    # The breaker: breakages since the last good answer, until when nobody calls, how often in a row it came to that.
     Column("broken_in_a_row", Integer, nullable=False, server_default="0"),
     Column("good_at", DateTime(timezone=True)),
     Column("shut_until", DateTime(timezone=True)),
+    Column("times_shut", Integer, nullable=False, server_default="0"),
+    # After a pause, of either sort, one goes first: how many may be under way of those granted since the newest
+    # pause, and how many are. Null: as many as there are slots.
+    Column("pauses", BigInteger, nullable=False, server_default="0"),
+    Column("at_most", Integer),
+    Column("under_way", Integer, nullable=False, server_default="0"),
 )
 
-# Who calls a provider, or waits to; a dead process's rows end with their leases.
+# Who calls a provider, or waits to (granted_at is null); a dead process's rows end with their leases.
 slots = Table(
     "slots",
     metadata,
@@ -278,6 +286,8 @@ slots = Table(
     Column("priority", Integer, nullable=False),
     _now("asked_at"),
     Column("granted_at", DateTime(timezone=True)),
+    # The provider's pauses when it was granted.
+    Column("pauses", BigInteger),
     Column("lease_until", DateTime(timezone=True), nullable=False),
     Index("ix_slots_queue", "provider", "priority", "asked_at"),
 )

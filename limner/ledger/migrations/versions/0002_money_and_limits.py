@@ -20,11 +20,16 @@ def upgrade() -> None:
     op.create_table(
         "limits",
         sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("taken", sa.Integer(), server_default="0", nullable=False),
         sa.Column("next_call_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("quiet_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("broken_in_a_row", sa.Integer(), server_default="0", nullable=False),
         sa.Column("good_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("shut_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("times_shut", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("pauses", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("at_most", sa.Integer(), nullable=True),
+        sa.Column("under_way", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("provider", name=op.f("pk_limits")),
     )
     op.create_table(
@@ -35,6 +40,7 @@ def upgrade() -> None:
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("granted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("pauses", sa.BigInteger(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_slots")),
     )
