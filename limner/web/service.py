@@ -165,6 +165,16 @@ class Web:
             response = self.client.send(request, follow_redirects=False)
             return Reply(response.status_code, response.headers, response.content)
 
+    @contextmanager
+    def lent(self, url: str, *, submits: bool) -> Iterator[httpx.Client]:
+        """Lend the client to a service's own library for one request; what breaks in it is said as `send` does.
+
+        url, submits: as `send` takes them. The library has to let the client's own errors through.
+        """
+        with self.call(), self._in_our_words(submits):
+            self._check(httpx.URL(self._address(url, with_key=True)))
+            yield self.client
+
     def patiently(
         self,
         ask: Callable[[], Reply],
