@@ -200,7 +200,9 @@ class Web:
         def pause(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
             asked = error.retry_after_seconds if isinstance(error, Busy) else None
-            return max(asked or 0.0, wait_exponential_jitter(initial=poll_seconds, max=10)(state))
+            return max(
+                asked or 0.0, wait_exponential_jitter(multiplier=poll_seconds, max=10, jitter=poll_seconds)(state)
+            )
 
         def is_late(state: RetryCallState) -> bool:
             left = network.seconds_left()
