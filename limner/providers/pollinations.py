@@ -49,12 +49,12 @@ def contract() -> Contract:
 class Pollinations:
     """Draws with one of Pollinations' models; safe to use from several threads, until `close`.
 
-    timeout_seconds: for a whole call. concurrency: connections kept. enhance: let the service rewrite the prompt.
+    timeout_seconds: for a whole call. connections: kept at most. enhance: let the service rewrite the prompt.
     price_usd: of one picture, for the owner's budget; the service itself does not say. limits: None is what the
     service's data says, `Limits()` is without limit. allow_private: also a server of your own.
 
         Pollinations("sk_...")
-        Pollinations("sk_...", model="zimage", enhance=True, concurrency=8, limits=Limits(calls_a_minute=60))
+        Pollinations("sk_...", model="zimage", enhance=True, connections=8, limits=Limits(calls_a_minute=60))
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Pollinations:
         model: str | None = None,
         enhance: bool = False,
         timeout_seconds: float | None = None,
-        concurrency: int = 3,
+        connections: int = 3,
         price_usd: float = 0.0,
         limits: Limits | None = None,
         allow_private: bool = False,
@@ -85,7 +85,7 @@ class Pollinations:
             headers={"Authorization": f"Bearer {key}", "Accept": "image/*, application/json"},
             secrets=(key,),
             allow_private=allow_private,
-            connections=concurrency,
+            connections=connections,
             timeout_seconds=self.timeout_seconds,
         )
 

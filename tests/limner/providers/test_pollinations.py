@@ -273,7 +273,7 @@ def test_nothing_is_quietly_left_out(provider: Pollinations, standin: Running) -
 def test_calls_at_once_share_the_pool() -> None:
     pictures: list[bytes] = []
     with running(latency=0.2) as standin:
-        provider = Pollinations(standin.key, base_url=standin.url, allow_private=True, concurrency=8)
+        provider = Pollinations(standin.key, base_url=standin.url, allow_private=True, connections=8)
         threads = [
             threading.Thread(target=lambda n=n: pictures.append(provider.generate(asked(f"crowd {n}")).data))
             for n in range(16)
