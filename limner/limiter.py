@@ -101,7 +101,8 @@ class Limiter:
         """Say why a provider is left alone for now, or None; asks the ledger at most once a few seconds."""
         line = self._line(provider)
         self._look(line)
-        return _shut_sentence(provider, line.known) if line.known.is_shut else None
+        known = line.known
+        return _shut_sentence(provider, known) if known.is_shut else None
 
     def close(self) -> None:
         """Give back what this process holds."""
@@ -124,6 +125,8 @@ class Limiter:
                 seconds = _POLL_SECONDS
                 if line.takes(waiter):
                     slot, seconds = self._ask(line, waiter)
+                else:
+                    waiter.bear(line.known)
                 if slot is None:
                     waiter.wait(seconds)
         finally:
@@ -350,12 +353,13 @@ class _Line:
 
     def __init__(self, provider: str, at_once: int) -> None:
         self.provider = provider
-        self.known = State()
+        self._known = State()
         self._lock = threading.Lock()
         self._waiting: list[_Waiter] = []
         self._at_once = at_once
         self._busy = 0
         self._looked = self._swept = -math.inf
+        self._learned = 0.0
 
     def join(self, waiter: _Waiter) -> None:
         with self._lock:
@@ -384,10 +388,21 @@ class _Line:
             if self._waiting and self._waiting[0] is not but:
                 self._waiting[0].wake.set()
 
+    @property
+    def known(self) -> State:
+        """What was last heard of the provider, as of now."""
+        return self._known.after(max(0.0, time.monotonic() - self._learned))
+
     def learn(self, state: State | None) -> None:
         # A provider without a row has no trouble.
-        self.known = state or State()
-        self._looked = time.monotonic()
+        state = state or State()
+        with self._lock:
+            is_news = state.is_shut and not self._known.is_shut
+            self._known = state
+            self._learned = self._looked = time.monotonic()
+            if is_news:
+                for waiter in self._waiting:
+                    waiter.wake.set()
 
     def is_due_to_look(self) -> bool:
         """Say, to one caller each time, that what is known is old."""

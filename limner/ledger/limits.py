@@ -6,7 +6,7 @@ unless it says otherwise. Knows nothing of threads and of how anybody waits; `li
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -97,6 +97,15 @@ class State:
     broken_in_a_row: int = 0
     times_shut: int = 0
 
+    def after(self, seconds: float) -> "State":
+        """Return how it stands so much later, if nothing else happens."""
+        return replace(
+            self,
+            quiet_seconds=self.quiet_seconds - seconds,
+            shut_seconds=self.shut_seconds - seconds,
+            rate_seconds=self.rate_seconds - seconds,
+        )
+
     @property
     def pause_seconds(self) -> float:
         return max(self.quiet_seconds, self.shut_seconds)
@@ -144,10 +153,12 @@ _STATE = """
 _ENSURE = text("insert into limits (provider) values (:provider) on conflict do nothing")
 _LOOK = text(f"select {_STATE} from limits where provider = :provider")  # noqa: S608 - our own words
 
+_IS_SANE = "next_call_at < clock_timestamp() + make_interval(secs => :interval + 60)"
+
 # The conditions of the grant are on the provider's own row, so that whoever waited for its lock judges it anew; who is
 # ahead is judged by what was committed before, and an error there costs a place in line, never a limit. A clock that
-# was set back must not stop a provider: the next call is never further off than one interval. Whoever lost the answer
-# asks again: they have their slot by then.
+# was set back must not stop a provider: no next call is further off than an interval and a minute. Whoever lost the
+# answer asks again: they have their slot by then.
 _ASK = text(f"""
     with mine as (
         select coalesce((select asked_at from slots where id = :id),
@@ -163,8 +174,7 @@ _ASK = text(f"""
            set taken = taken + 1,
                under_way = under_way + 1,
                next_call_at = case when :interval > 0 then greatest(
-                   least(next_call_at, clock_timestamp() + make_interval(secs => :interval))
-                       + make_interval(secs => :interval),
+                   case when {_IS_SANE} then next_call_at + make_interval(secs => :interval) end,
                    clock_timestamp() + make_interval(secs => :interval - :late)
                ) end
           from line
@@ -173,9 +183,8 @@ _ASK = text(f"""
            and taken + ahead < :at_once
            and (at_most is null or under_way + ahead < at_most)
            and greatest(quiet_until, shut_until, '-infinity') <= clock_timestamp()
-           and (:interval = 0 or next_call_at is null
-                or least(next_call_at, clock_timestamp() + make_interval(secs => :interval))
-                   + make_interval(secs => ahead * :interval - :nearly) <= clock_timestamp())
+           and (:interval = 0 or next_call_at is null or not {_IS_SANE}
+                or next_call_at + make_interval(secs => ahead * :interval - :nearly) <= clock_timestamp())
         returning limits.pauses,
                   extract(epoch from next_call_at - clock_timestamp())::float8 - :interval as start_seconds
     ), place as (

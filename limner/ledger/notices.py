@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 # It goes on listening for so long after it was last needed.
 _LINGER_SECONDS = 10.0
 
-_TICK_SECONDS = 0.5
+_TICK_SECONDS = 0.2
 
 
 class Notices:
