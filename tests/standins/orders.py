@@ -1,0 +1,53 @@
+"""Orders that live at a stand-in under an id: queued, then running, then done; or cancelled.
+
+Knows no service and no HTTP.
+"""
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tests.standins.serving import Fault
+
+State = Literal["queued", "running", "done", "cancelled"]
+
+
+@dataclass
+class Order:
+    """One accepted order. seconds: how long it takes, the first half of them in the queue. fault: what it met.
+
+    Two faults are of every queue: "queued" never leaves it, and "deaf" goes on drawing though it was cancelled.
+    """
+
+    model: str
+    inputs: dict[str, Any]
+    seconds: float
+    fault: Fault | None = None
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    accepted_at: float = field(default_factory=time.monotonic)
+    cancelled: bool = False
+    ran: bool = False
+
+    @property
+    def what(self) -> str:
+        return self.fault.what if self.fault else ""
+
+    @property
+    def prompt(self) -> str:
+        return str(self.inputs.get("prompt", ""))
+
+    def state(self) -> State:
+        passed = time.monotonic() - self.accepted_at
+        if self.cancelled:
+            return "cancelled"
+        if self.what == "queued" or passed < self.seconds / 2:
+            return "queued"
+        self.ran = True
+        return "done" if passed >= self.seconds else "running"
+
+    def cancel(self) -> bool:
+        """Stop it where that is possible; say whether it was still to be stopped."""
+        state = self.state()
+        self.cancelled = self.cancelled or (state in ("queued", "running") and self.what != "deaf")
+        return state in ("queued", "running")
