@@ -104,17 +104,27 @@ CODES = {
     503: ("service_unavailable", "service_unavailable_error", "The service is unavailable."),
 }
 
+NOTHING = {"text_tokens": 0, "image_tokens": 0}
+MET = {"text_tokens": 3000, "image_tokens": 5000, "cached_tokens_details": {"text_tokens": 1000, "image_tokens": 1000}}
+
 # What spoils the answer to an order that was drawn and is paid for.
 SPOILED: dict[str, Any] = {
     "no usage": lambda answer: answer | {"usage": None},
     "usage of words": lambda answer: answer | {"usage": answer["usage"] | {"output_tokens": "many"}},
+    "usage as text": lambda answer: answer | {"usage": answer["usage"] | {"output_tokens": "955"}},
     "usage below nothing": lambda answer: answer | {"usage": answer["usage"] | {"output_tokens": -5}},
     "usage without end": lambda answer: answer | {"usage": answer["usage"] | {"output_tokens": 10**18}},
     "usage not split": lambda answer: answer | {"usage": {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}},
     "usage in brief": lambda answer: (
         answer | {"usage": {name: told for name, told in answer["usage"].items() if name != "output_tokens_details"}}
     ),
-    "bad base64": lambda answer: answer | {"data": [{"b64_json": "no*base64*" + answer["data"][0]["b64_json"][10:]}]},
+    "usage of planning": lambda answer: (
+        answer | {"usage": answer["usage"] | {"output_tokens_details": {"text_tokens": 1000, "image_tokens": 0}}}
+    ),
+    "usage met before": lambda answer: (
+        answer | {"usage": answer["usage"] | {"input_tokens_details": MET, "output_tokens_details": NOTHING}}
+    ),
+    "bad base64": lambda answer: answer | {"data": [{"b64_json": "****" + answer["data"][0]["b64_json"]}]},
     "half base64": lambda answer: answer | {"data": [{"b64_json": answer["data"][0]["b64_json"][:-3]}]},
     "broken lines": lambda answer: answer | {"data": [{"b64_json": lines(answer["data"][0]["b64_json"])}]},
     "an address": lambda answer: answer | {"data": [{"url": "https://example.com/picture.png"}]},

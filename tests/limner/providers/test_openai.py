@@ -381,7 +381,8 @@ def test_a_picture_is_dearer_the_better_and_the_more_the_longer_its_words() -> N
 
 
 @pytest.mark.parametrize(
-    "what", ["no usage", "usage of words", "usage below nothing", "usage without end", "usage not split"]
+    "what",
+    ["no usage", "usage of words", "usage as text", "usage below nothing", "usage without end", "usage not split"],
 )
 def test_a_count_that_cannot_be_read_costs_no_picture(provider: OpenAI, standin: Running, what: str) -> None:
     standin.fail({"what": what})
@@ -394,6 +395,20 @@ def test_an_output_that_is_not_split_is_all_picture(provider: OpenAI, standin: R
     whole = provider.generate(asked()).cost_usd
     standin.fail({"what": "usage in brief"})
     assert provider.generate(asked()).cost_usd == whole
+
+
+def test_words_that_a_model_wrote_and_what_it_had_met_before_have_prices_of_their_own(
+    provider: OpenAI, standin: Running
+) -> None:
+    def cost(what: str, model: str) -> float | None:
+        standin.fail({"what": what})
+        return provider.generate(asked("a dear castle", model=model)).cost_usd
+
+    # 3 tokens of the prompt, then 1,000 of text: at $10 a million, or for nothing.
+    assert cost("usage of planning", "gpt-image-2") == pytest.approx((3 * 5 + 1000 * 10) / 1e6)
+    assert cost("usage of planning", "gpt-image-2.6-flare") == pytest.approx(3 * 5 / 1e6)
+    met = (2000 * 5 + 1000 * 1.25 + 4000 * 8 + 1000 * 2) / 1e6
+    assert cost("usage met before", "gpt-image-2") == pytest.approx(met)
 
 
 # -- what each answer means -------------------------------------------------------------------------------------------
@@ -430,6 +445,17 @@ def test_each_documented_error_has_one_meaning(
     assert type(said) is error
     assert str(said).startswith("openai: ")
     assert said.may_be_paid == (what == "moderation after")
+
+
+@pytest.mark.parametrize("field", ["code", "type"])
+def test_what_the_data_call_an_error_counts_more_than_its_status(
+    provider: OpenAI, standin: Running, field: str
+) -> None:
+    means = contract().meanings
+    kinds = {Refused: means.refused, OutOfCredit: means.out_of_credit, Busy: means.busy, Invalid: means.invalid}
+    for kind, names in kinds.items():
+        for name in names:
+            assert type(failing(provider, standin, "418", body={"error": {field: name}})) is kind
 
 
 @pytest.mark.parametrize(
@@ -494,6 +520,9 @@ def test_a_throttle_says_for_how_long(provider: OpenAI, standin: Running) -> Non
     ]
     waits = [one.retry_after_seconds for one in said if isinstance(one, Busy)]
     assert waits == [17, pytest.approx(60, abs=3), 0.25]
+    backwards = failing(provider, standin, "rate ms", seconds=-1)
+    assert isinstance(backwards, Busy)
+    assert backwards.retry_after_seconds is None
 
 
 @pytest.mark.parametrize("given", [None, "soon", "-5", "nan"])
@@ -554,8 +583,10 @@ def test_a_prompt_that_was_revised_is_told(provider: OpenAI, standin: Running) -
 # -- time, connections, addresses, keys -------------------------------------------------------------------------------
 
 
-def test_a_huge_answer_is_left_when_the_cap_is_reached(provider: OpenAI, standin: Running) -> None:
+def test_a_huge_answer_is_left_when_the_cap_is_reached(standin: Running) -> None:
+    provider = opened(standin, timeout_seconds=60)
     said = failing(provider, standin, "huge")
+    provider.close()
     assert isinstance(said, Broken)
     assert ("more than 62,914,560 bytes" in str(said), said.may_be_paid) == (True, True)
 
@@ -669,6 +700,12 @@ def test_a_model_about_to_go_is_told_with_its_day_and_what_to_do(standin: Runnin
     said = provider.warnings()
     provider.close()
     assert said == (f"openai: {model} shuts down on 2026-12-01; name another model, such as gpt-image-2.6-flare.",)
+
+
+def test_a_day_that_only_the_service_knows_is_told(provider: OpenAI, standin: Running) -> None:
+    standin.fail({"what": "json", "where": "model", "body": {"id": "x", "shutdown_date": "2041-05-06"}})
+    (said,) = provider.warnings()
+    assert said == "openai: gpt-image-2.6-flare shuts down on 2041-05-06; name another model."
 
 
 def test_a_wrong_key_and_a_model_that_is_gone_are_told_at_once(standin: Running) -> None:
