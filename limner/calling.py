@@ -7,6 +7,7 @@ Plain Python over a `Room`. Knows nothing of who is asked next or why; the chain
 
 import logging
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from limner.errors import (
     BadImage,
     BatchStopped,
     BucketUnreachable,
+    Busy,
     Cancelled,
     LeaseLost,
     LedgerUnreachable,
@@ -29,6 +31,7 @@ from limner.jobs import Artifact, Image, Verdict, artifact_key, plain
 from limner.ledger import attempts, money, quota
 from limner.ledger.attempts import Intent, Spent
 from limner.ledger.plans import Batch
+from limner.limiter import Slot
 from limner.providers.seam import Answer, Asked, Provider
 from limner.quality.judging import judge
 from limner.quality.verifying import examine
@@ -47,9 +50,7 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
     OverBudget with nothing asked, LeaseLost when another process holds the order, Unreachable or DiskFull when a
     picture could not be stored.
     """
-    with room.slots[intent.provider]:
-        if room.progress(intent.batch.id).stop.is_set():
-            raise BatchStopped(f"{intent.batch.title} was stopped.")
+    with _slot(room, intent) as slot:
         _doubt_no_more(room)
         started = time.monotonic()
         room.reach("intent")
@@ -57,10 +58,12 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
         try:
             answer = _call(room, intent)
         except Exception as error:
+            _free(slot, error)
             _end_without_answer(room, intent, error, time.monotonic() - started)
             raise
+        # Free for the next call while this answer is looked at.
+        slot.good()
         spent = _spent(intent, answer, time.monotonic() - started)
-    # The slot is free for the next call while this answer is looked at.
     try:
         return _keep(room, intent, answer, spent, job_started)
     except (LeaseLost, Rejected):
@@ -73,6 +76,31 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
 def cap_usd(room: Room, connection: Connection, batch: Batch) -> float | None:
     """Return what the batch's owner may spend in its period, by the tier of today."""
     return room.tier(quota.tier_of(connection, batch.owner) or batch.tier).budget_usd_a_month
+
+
+def _slot(room: Room, intent: Intent) -> AbstractContextManager[Slot]:
+    """Wait for a call of the provider; raises BatchStopped, and Busy or Shut where waiting is no use."""
+    return room.limiter.slot(
+        intent.provider,
+        room.providers[intent.provider].limits,
+        room.tier(intent.batch.tier).priority,
+        stop=room.progress(intent.batch.id).stop,
+        patience_seconds=room.rules.patience.max_busy_seconds,
+        is_last_hope=intent.is_last_hope,
+    )
+
+
+def _free(slot: Slot, error: Exception) -> None:
+    """Give the slot back, and let everybody know what the answer says of the provider."""
+    rule = rule_for(error) if isinstance(error, ProviderError) else None
+    if isinstance(error, Busy):
+        slot.busy(error.retry_after_seconds)
+    elif rule is not None and rule.is_breakage:
+        slot.broken()
+    elif rule is not None and not rule.shuts_for_the_run:
+        slot.good()
+    else:
+        slot.release()
 
 
 def _intend(room: Room, intent: Intent) -> None:

@@ -23,6 +23,7 @@ from limner.errors import (
     ProviderError,
     Refused,
     Rejected,
+    Shut,
     Unauthorised,
     Unfinished,
     UnknownOutcome,
@@ -54,6 +55,7 @@ class Rule:
 # The one table of what is tried again, and where the next provider is asked.
 RULES: dict[type[LimnerError], Rule] = {
     Busy: Rule("busy", calls=None, spends_a_try=False),
+    Shut: Rule("shut", calls=1, spends_a_try=False),
     Refused: Rule("refused", calls=1),
     Invalid: Rule("invalid", calls=1),
     Unauthorised: Rule("unauthorised", calls=1, shuts_for_the_run=True),

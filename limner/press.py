@@ -388,8 +388,19 @@ class _Asking:
         """Say why a provider is passed over; never whoever has taken the order already."""
         if self._left is not None and name == self._left.provider:
             return None
+        reason = self._never(name)
+        if reason is None and not self._is_last_hope(name):
+            reason = self._room.limiter.why_shut(name)
+        return reason
+
+    def _never(self, name: str) -> str | None:
+        """Say why a provider is of no use to this job, whenever it is asked."""
         shut = self._room.progress(self._batch.id).shut.get(name)
         return shut or why_not(self._room.providers.get(name), self._ours.job, self._batch.model)
+
+    def _is_last_hope(self, name: str) -> bool:
+        chain = self.chain
+        return all(self._never(later) for later in chain[chain.index(name) + 1 :])
 
     def heed(self, name: str, error: LimnerError) -> None:
         """Let other jobs know what an answer says of its provider."""
@@ -427,6 +438,7 @@ class _Asking:
             dropped=fitted.dropped,
             skipped=turn.skipped,
             timeout_seconds=provider.timeout_seconds,
+            is_last_hope=self._is_last_hope(turn.provider),
             estimate_usd=money.usd(provider.estimate_usd(fitted.order, self._batch.model)),
         )
 

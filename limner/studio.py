@@ -12,8 +12,10 @@ from limner.bucket import Bucket
 from limner.chain import Patience
 from limner.errors import UnknownProvider
 from limner.ledger.claims import Holder
+from limner.ledger.limits import Breaker
 from limner.ledger.opening import Ledger
 from limner.ledger.plans import get_batch
+from limner.limiter import Limiter
 from limner.progress import Progress, Watcher
 from limner.providers.seam import Provider
 from limner.quality.gates import Gate
@@ -35,12 +37,13 @@ class Rules:
     concurrency: int = 3
     reuse_days: float = 7
     patience: Patience = field(default_factory=Patience)
+    breaker: Breaker = field(default_factory=Breaker)
     bucket_patience_seconds: float = 150
     chains: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Room:
-    """An open ledger, bucket, providers and gates, with the slots that bound calls at once."""
+    """An open ledger, bucket, providers and gates, with what bounds their calls."""
 
     def __init__(
         self,
@@ -58,8 +61,7 @@ class Room:
         self.providers = providers
         self.gates = gates
         self.rules = rules
-        # Of this process, at each provider: whoever waits for one does not keep others from theirs.
-        self.slots = {name: threading.BoundedSemaphore(rules.concurrency) for name in providers}
+        self.limiter = Limiter(ledger, holder, rules.concurrency, rules.breaker)
         # Pixels take tens of megabytes and a core each: more pictures looked at at once than cores only cost memory.
         self.eyes = threading.BoundedSemaphore(os.cpu_count() or 1)
         # Set while a picture could not be stored: nothing more is paid for until the bucket was seen to work.
@@ -112,5 +114,6 @@ class Room:
         """Stop what waits, give back what is held, close what was opened."""
         for progress in self._progress.values():
             progress.stop.set()
+        self.limiter.close()
         self.holder.close()
         self.ledger.close()

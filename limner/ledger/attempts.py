@@ -142,6 +142,8 @@ class Intent:
     skipped: Sequence[Skip]
     timeout_seconds: float
     estimate_usd: Decimal = money.NOTHING
+    # Whether nobody else could be asked after this provider.
+    is_last_hope: bool = True
     # Accepted under this id before: carried on, and not a new call.
     provider_id: str | None = None
 

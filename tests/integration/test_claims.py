@@ -27,7 +27,7 @@ from pathlib import Path
 from tests.integration.pressing import Painter, castles, illustrate, rooms
 
 def whim(asked):
-    print("calling", flush=True)
+    print("calling\\n", end="", flush=True)
     time.sleep(60)
 
 with rooms(sys.argv[1], Path(sys.argv[2])) as open_room:

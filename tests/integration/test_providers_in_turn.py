@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from limner.chain import Patience
 from limner.errors import Broken, Busy, Invalid, LimnerError, OutOfCredit, Refused, Unauthorised, UnknownOutcome
 from limner.jobs import derive_seed
+from limner.ledger.limits import Breaker
 from limner.ledger.opening import Ledger
 from limner.providers.pollinations import Pollinations
 from limner.providers.seam import Answer, Asked, Limits
@@ -105,14 +107,38 @@ def test_a_throttle_is_waited_out_and_spends_no_try(open_room: OpenRoom) -> None
     assert _attempts(room.ledger) == [("painter", "busy")] * 5 + [("painter", "made")]
 
 
-def test_a_throttled_provider_gives_its_slot_to_others_while_it_waits(open_room: OpenRoom) -> None:
-    painter = Painter(
-        whim=lambda asked: Busy("busy", 0.5) if "1 towers" in asked.prompt and painter.calls < 3 else None
-    )
-    room = open_room(painter, concurrency=1)
+def test_a_throttled_job_gives_its_slot_to_others_while_it_waits(open_room: OpenRoom) -> None:
+    painter = Painter(whim=lambda asked: Busy("busy") if "1 towers" in asked.prompt and painter.calls < 3 else None)
+    room = open_room(painter, concurrency=1, patience=Patience(backoff_seconds=0.5))
     assert illustrate(room, castles(4)).made == 4
     order = [asked.prompt for asked in painter.asked]
     assert order[-1] == order[0], "the other three were made while the first waited"
+
+
+def test_a_retry_after_moves_the_whole_provider_and_nobody_elses(open_room: OpenRoom) -> None:
+    called: list[tuple[str, float]] = []
+
+    def whim(asked: Asked) -> LimnerError | None:
+        called.append((asked.prompt, time.monotonic()))
+        return Busy("busy", 0.5) if len(called) == 1 else None
+
+    throttled, other = Painter("throttled", whim=whim), Painter("other")
+    room = open_room(throttled, other, concurrency=1)
+    assert illustrate(room, castles(4, chain=("throttled",))).made == 4
+    (_, first), *rest = called
+    assert len(rest) == 4 and all(at - first >= 0.5 for _, at in rest), "not one call before the time it asked for"
+
+
+def test_a_provider_that_only_breaks_is_left_alone_when_another_can_be_asked(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    one, two = Painter("one", whim=lambda _asked: Broken("one: failed (500)")), Painter("two")
+    room = open_room(one, two, concurrency=1, breaker=Breaker(failures=3, quiet_seconds=0.0))
+    assert illustrate(room, castles(8, chain=("one", "two"))).made == 8
+    assert one.calls < 8 and two.calls == 8
+    skipped = [row["skipped"] for row in rows(ledger, "select skipped from jobs where skipped <> '[]'")]
+    assert len(skipped) >= 5 and all(one["provider"] == "one" for (one,) in skipped)
+    assert "broke 3 times in a row" in skipped[0][0]["reason"]
 
 
 def test_an_unknown_outcome_is_asked_for_once_more_and_then_of_the_next(open_room: OpenRoom) -> None:
