@@ -102,11 +102,11 @@ class OpenAI:
 
     quality: `auto`, or one that the model has. moderation: `auto` or `low` where there are no references, the service's
     own where None; with references it is always the service's own.
-    timeout_seconds: for a whole call. connections: kept at most. calls_at_once, calls_a_minute: what the account is
-    allowed, over all processes together.
+    timeout_seconds: for a whole call. connections: kept at most. allow_private: also addresses of this machine and of
+    private networks, for a stand-in.
 
-        OpenAI(key="sk-...")
-        OpenAI(key="sk-...", model="gpt-image-2.6-sunburst", quality="high", calls_a_minute=20)
+        OpenAI("sk-...")
+        OpenAI("sk-...", model="gpt-image-2.6-sunburst", quality="high", limits=Limits(calls_a_minute=20))
     """
 
     def __init__(
@@ -120,9 +120,8 @@ class OpenAI:
         output_format: str | None = None,
         timeout_seconds: float | None = None,
         connections: int = 3,
+        limits: Limits | None = None,
         allow_private: bool = False,
-        calls_at_once: int | None = None,
-        calls_a_minute: float | None = None,
     ) -> None:
         told = contract()
         self._key = check_key(NAME, key, _KNOW_A_KEY)
@@ -131,7 +130,8 @@ class OpenAI:
         self._moderation = moderation
         self._output_format = output_format or told.output_format
         self._check()
-        self._limits = Limits(calls_at_once, calls_a_minute)
+        # What an account may ask in a minute is by its tier, which only it knows.
+        self.limits = limits or Limits()
         self.timeout_seconds = timeout_seconds or told.timeout_seconds
         self._web = Web(
             NAME,
@@ -149,10 +149,6 @@ class OpenAI:
     @property
     def name(self) -> str:
         return NAME
-
-    @property
-    def limits(self) -> Limits:
-        return self._limits
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         told = contract()

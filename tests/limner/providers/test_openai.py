@@ -313,7 +313,7 @@ def test_the_default_model_is_of_the_newest_family_and_not_about_to_go() -> None
 
 def test_its_limits_are_the_settings_own() -> None:
     assert OpenAI("sk-x").limits == Limits()
-    assert OpenAI("sk-x", calls_at_once=4, calls_a_minute=20).limits == Limits(4, 20)
+    assert OpenAI("sk-x", limits=Limits(4, 20)).limits == Limits(4, 20)
 
 
 def test_the_schema_of_the_stand_in_names_nothing_that_the_services_own_types_do_not() -> None:
