@@ -9,9 +9,10 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import httpcore
@@ -22,8 +23,18 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # The only part of IPv6 that services of the open Internet have their addresses from.
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
-# Held to be global by older tables, and where clouds keep what only their machines may ask.
-_HOUSES = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("168.63.129.16/32"))
+# Where clouds keep what only their machines may ask, besides link-local addresses; one of them looks global, two
+# private. Nobody's own server is there.
+_METADATA = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "168.63.129.16/32", "100.100.100.200/32", "fd00:ec2::254/128"))
+)
+# Of this machine, of private networks, and of carriers and VPNs between them.
+_PRIVATE = tuple(
+    map(
+        ipaddress.ip_network,
+        ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7"),
+    )
+)
 
 # A body goes out in pieces of this size, so that a reader who takes little at a time meets the deadline.
 _PIECE = 64 * 1024
@@ -31,6 +42,7 @@ _PIECE = 64 * 1024
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class ForbiddenAddress(Exception):
@@ -63,24 +75,33 @@ def is_public(address: str) -> bool:
     ip = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
     if isinstance(ip, ipaddress.IPv6Address):
         return ip.is_global and ip in _GLOBAL_UNICAST
-    return ip.is_global and not ip.is_multicast and not any(ip in house for house in _HOUSES)
+    return ip.is_global and not ip.is_multicast and not _is_in(ip, _METADATA)
 
 
-def check_host(host: str, port: int) -> list[str]:
-    """Return the addresses of a host, all of them public; raises ForbiddenAddress, or OSError where there is none."""
+def is_private(address: str) -> bool:
+    """Say whether an IP address may belong to a server of one's own: on this machine, or in a private network."""
+    ip = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
+    return _is_in(ip, _PRIVATE) and not _is_in(ip, _METADATA)
+
+
+def check_host(host: str, port: int, *, allow_private: bool = False) -> list[str]:
+    """Return the addresses of a host, all of them public, or private where that is allowed.
+
+    Raises ForbiddenAddress, or OSError where there is none.
+    """
     found = _addresses(host, port)
     for address in found:
-        if not is_public(address):
+        if not is_public(address) and not (allow_private and is_private(address)):
             raise ForbiddenAddress(f"{host} is {address}, which is no address of the open Internet")
     return found
 
 
 def guard(client: httpx.Client, *, allow_private: bool) -> httpx.Client:
-    """Make a client keep to the deadline and, where it connects by itself, to public addresses.
+    """Make a client keep to the deadline and, where it connects by itself, to the addresses that `check_host` allows.
 
     Through a proxy it is the proxy that connects: there only the deadline holds, and `check_host` has to be asked.
     """
-    direct, proxied = _Backend(allow_private), _Backend(allow_private=True)
+    direct, proxied = _Backend(partial(check_host, allow_private=allow_private)), _Backend(_addresses)
     for transport in (client._transport, *client._mounts.values()):
         if transport is None:
             continue
@@ -99,6 +120,10 @@ def _unwrapped(ip: Address) -> Address:
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour or ip
+
+
+def _is_in(ip: Address, networks: tuple[Network, ...]) -> bool:
+    return any(ip in network for network in networks)
 
 
 def _addresses(host: str, port: int) -> list[str]:
@@ -124,10 +149,10 @@ def _addresses(host: str, port: int) -> list[str]:
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Connects like httpcore's own, to checked addresses only."""
+    """Connects like httpcore's own, to the addresses that `look_up` finds for a host and its port."""
 
-    def __init__(self, allow_private: bool) -> None:
-        self._allow_private = allow_private
+    def __init__(self, look_up: Callable[[str, int], list[str]]) -> None:
+        self._look_up = look_up
         self._plain = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -158,7 +183,7 @@ class _Backend(httpcore.NetworkBackend):
 
     def _resolved(self, host: str, port: int) -> list[str]:
         try:
-            return _addresses(host, port) if self._allow_private else check_host(host, port)
+            return self._look_up(host, port)
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
 

@@ -45,6 +45,7 @@ _SECONDS = re.compile(r"^[0-9]{1,9}(?:\.[0-9]+)?$")
 _NEVER_PROXIED: dict[str, httpx.BaseTransport | None] = dict.fromkeys(
     ("all://localhost", "all://127.0.0.1", "all://[::1]")
 )
+_MEND_ADDRESS = "Set LIMNER_ALLOW_PRIVATE_ADDRESSES=true if it is a server of your own."
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -81,8 +82,8 @@ class Web:
 
     name: of the provider, the first word of every sentence. headers: of every request to the service, the key's among
     them. secrets: in no sentence, and in no request that goes elsewhere. allow_private: also addresses of this machine
-    and of private networks, for a stand-in. connections: kept at most. stall_seconds: a body that stops for so long in
-    its middle does not come any more.
+    and of private networks, for a server of one's own. connections: kept at most. stall_seconds: a body that stops for
+    so long in its middle does not come any more.
     """
 
     def __init__(
@@ -290,10 +291,10 @@ class Web:
 
     def _check(self, url: httpx.URL) -> None:
         """Refuse an address that a proxy would connect to for us; without one, connecting checks it."""
-        if self._allow_private or self.client._transport_for_url(url) is self.client._transport:
+        if self.client._transport_for_url(url) is self.client._transport:
             return
         with suppress(OSError):  # a name that only the proxy knows
-            network.check_host(url.host, url.port or 443)
+            network.check_host(url.host, url.port or 443, allow_private=self._allow_private)
 
     @contextmanager
     def _in_our_words(self, submits: bool) -> Iterator[None]:
@@ -301,10 +302,8 @@ class Web:
         try:
             yield
         except ForbiddenAddress as error:
-            raise Unusable(
-                f"{self.name}: {self.said(error)}; nothing was sent there. "
-                "Set LIMNER_ALLOW_PRIVATE_ADDRESSES=true if it is a server of your own."
-            ) from None
+            mend = "" if self._allow_private else f" {_MEND_ADDRESS}"
+            raise Unusable(f"{self.name}: {self.said(error)}; nothing was sent there.{mend}") from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             # Proven to lie before acceptance. Not Busy: nobody is there who would be free again soon.
             raise Broken(f"{self.name}: cannot be reached ({self.said(error)}); check the network.") from None

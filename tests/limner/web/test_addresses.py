@@ -69,6 +69,36 @@ def test_an_address_of_the_internet_is_public_also_where_it_is_wrapped(address: 
 
 
 @pytest.mark.parametrize(
+    "address", ["127.0.0.1", "::1", "10.0.0.8", "172.31.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "::ffff:10.0.0.1"]
+)
+def test_an_address_of_ones_own_house_is_reached_only_where_that_is_allowed(address: str) -> None:
+    assert check_host(address, 80, allow_private=True) == [address]
+    with pytest.raises(ForbiddenAddress):
+        check_host(address, 80)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "fe80::1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "0.0.0.0",  # noqa: S104 - refused, not bound
+        "224.0.0.1",
+        "240.0.0.1",
+    ],
+)
+def test_what_a_cloud_tells_its_own_machines_is_never_reached(address: str) -> None:
+    with pytest.raises(ForbiddenAddress):
+        check_host(address, 80, allow_private=True)
+
+
+@pytest.mark.parametrize(
     "host",
     [
         "localhost",
