@@ -39,7 +39,7 @@ NAME = "fal"
 
 _MEND_KEY = "set FAL_KEY"
 # Of an order: owner, app and request, as in its addresses.
-_ID = re.compile(r"(?:\w[\w.-]*/){2,}requests/[\w-]+")
+_ID = re.compile(r"(?:\w[\w.-]*/){2,}requests/[\w-]+", re.ASCII)
 
 
 class Contract(Data):
@@ -188,10 +188,10 @@ class Fal:
     def _place(self, reply: Reply, model: str) -> Place:
         """Return where the queue says that the order stands; its addresses only where they are its own."""
         told = object_of(reply)
-        request = str(told.get("request_id"))
+        request = told.get("request_id")
         urls = {name: str(told.get(name)) for name in ("status_url", "response_url", "cancel_url")}
         known = self._place_of(f"{'/'.join(model.split('/')[:2])}/requests/{request}")
-        if "request_id" not in told or not _ID.fullmatch(known.id):
+        if not isinstance(request, str) or not _ID.fullmatch(known.id):
             raise UnknownOutcome(f"{NAME}: answered without the id of the order; it may be drawing.")
         # The key goes to the queue's own addresses and to no other.
         if not all(url.startswith(f"{self._web.base_url}/") for url in urls.values()):

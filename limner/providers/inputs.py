@@ -160,7 +160,7 @@ def inputs_for(name: str, model: Model, asked: Asked, max_inline_bytes: int) -> 
     if model.steps is not None:
         inputs[model.steps.input] = _within(name, "steps", asked.order.steps, model.steps)
     if model.guidance is not None:
-        inputs[model.guidance.input] = _within(name, "a guidance scale of", asked.order.guidance, model.guidance)
+        inputs[model.guidance.input] = _within(name, "guidance", asked.order.guidance, model.guidance)
     if asked.order.references:
         inputs |= {**model.with_reference, model.reference: _inline(name, asked, max_inline_bytes)}
     return inputs | _adapters(name, model, asked.order)
@@ -171,10 +171,11 @@ def _refuse_what_would_be_lost(name: str, model: Model, asked: Asked) -> None:
     kinds = [one.kind for one in order.adapters]
     lost = {
         "control images": bool(order.controls),
-        f"{len(order.references)} references": len(order.references) > bool(model.reference),
-        "a negative prompt": bool(asked.negative_prompt) and not model.negative_prompt,
+        "reference": bool(order.references) and not model.reference,
+        "more than one reference": len(order.references) > 1,
+        "negative prompt": bool(asked.negative_prompt) and not model.negative_prompt,
         " and ".join(dict.fromkeys(kinds)): not set(kinds) <= set(model.adapters),
-        f"{len(kinds)} finetunes at once": any(
+        "more than one finetune": any(
             kinds.count(kind) > 1 and not loading.listed_under for kind, loading in model.adapters.items()
         ),
     }

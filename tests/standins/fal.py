@@ -4,7 +4,7 @@
 
 serves POST /{app}, GET /{owner}/{app}/requests/{id}[/status], PUT .../cancel, and results under /files/; what else it
 can do stands in `tests/standins/serving.py`. Its own event is "read": an order's app, body and headers. Its own faults
-are those of `REFUSED` (the order is not taken), of `ENDS` (it is taken, and ends so), the two of `orders.py`, and:
+are those of `REFUSED` (the order is not taken), of `ENDS` (it is taken, and ends so), those of `orders.py`, and:
 
 | fault | what it does |
 |---|---|
@@ -144,7 +144,7 @@ class Fal(Service):
         self.counts["generations"] += 1
         self.note("read", call.number, app=app, body=order.inputs, headers=dict(call.headers), id=order.id)
         if order.what == "no id":
-            return Reply.of_json({"status": "IN_QUEUE"})
+            return Reply.of_json({"status": "IN_QUEUE", "request_id": None})
         # They name the owner and the app, and nothing below it.
         base = self.url.replace("127.0.0.1", "localhost") if order.what == "elsewhere" else self.url
         response = f"{base}/{'/'.join(app.split('/')[:2])}/requests/{order.id}"

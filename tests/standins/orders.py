@@ -17,7 +17,8 @@ State = Literal["queued", "running", "done", "cancelled"]
 class Order:
     """One accepted order. seconds: how long it takes, the first half of them in the queue. fault: what it met.
 
-    Two faults are of every queue: "queued" never leaves it, and "deaf" goes on drawing though it was cancelled.
+    Three faults are of every queue: "queued" never leaves it, "running" leaves it at once and is never done, and "deaf"
+    goes on drawing though it was cancelled.
     """
 
     model: str
@@ -41,10 +42,10 @@ class Order:
         passed = time.monotonic() - self.accepted_at
         if self.cancelled:
             return "cancelled"
-        if self.what == "queued" or passed < self.seconds / 2:
+        if self.what == "queued" or (passed < self.seconds / 2 and self.what != "running"):
             return "queued"
         self.ran = True
-        return "done" if passed >= self.seconds else "running"
+        return "done" if passed >= self.seconds and self.what != "running" else "running"
 
     def cancel(self) -> bool:
         """Stop it where that is possible; say whether it was still to be stopped."""

@@ -4,6 +4,7 @@ import base64
 import io
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -275,9 +276,9 @@ def test_a_key_or_an_app_that_cannot_be_is_said_before_anything_is_asked(standin
 @pytest.mark.parametrize(
     ("model", "what", "said"),
     [
-        (LORA, asked(negative_prompt="rain"), "takes no a negative prompt"),
+        (LORA, asked(negative_prompt="rain"), "takes no negative prompt"),
         (LORA, asked(of=order(controls=(Reference("c"),))), "takes no control images"),
-        (LORA, asked(of=order(references=(Reference("r"),))), "takes no 1 references"),
+        (LORA, asked(of=order(references=(Reference("r"),))), "takes no reference"),
         (LORA, asked(of=order(steps=51)), "takes 1 to 50 for steps, not 51"),
         (LORA, asked(of=order(adapters=(Adapter("lora", "x", 4.5),))), "for the weight of a lora, not 4.5"),
         (None, asked(of=order()), "makes no 256x256"),
@@ -285,7 +286,7 @@ def test_a_key_or_an_app_that_cannot_be_is_said_before_anything_is_asked(standin
         (
             None,
             asked(of=order(width=2048, height=2048, adapters=(Adapter("finetune", "x"), Adapter("finetune", "y")))),
-            "takes no 2 finetunes at once",
+            "takes no more than one finetune",
         ),
         (FINETUNED, asked(of=order(width=2048, height=2048)), "draws only with finetune"),
         (ULTRA, asked(of=order(width=2048, height=2048, references=(Reference("r"),))), "is no PNG, JPEG or WebP"),
@@ -320,6 +321,11 @@ def test_what_breaks_while_it_is_asked_after_is_waited_out(provider: Fal, standi
     standin.fail({"what": what, "where": "poll", "times": 1}, {"what": what, "where": "poll", "times": 1, "after": 1})
     assert provider.generate(asked()).data
     assert standin.counts()["submit"] == before + 1
+
+
+def test_an_order_that_is_not_known_yet_is_asked_after_again(provider: Fal, standin: Running) -> None:
+    standin.fail({"what": "404", "where": "poll", "times": 2})
+    assert provider.generate(asked()).data
 
 
 @pytest.mark.parametrize("what", ["500", "401", "403", "302", "huge", "html"])
@@ -357,7 +363,9 @@ def test_an_id_that_the_service_does_not_know_has_no_picture(provider: Fal, stan
 # -- stopping ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [{"what": "queued"}, {"what": "forgets"}, {"what": "slow", "seconds": 600}])
+@pytest.mark.parametrize(
+    "how", [{"what": "queued"}, {"what": "running"}, {"what": "forgets"}, {"what": "slow", "seconds": 600}]
+)
 def test_an_order_that_nobody_wants_any_more_is_cancelled_at_the_service(
     provider: Fal, standin: Running, how: dict[str, Any]
 ) -> None:
@@ -376,7 +384,7 @@ def test_an_order_is_cancelled_while_it_is_asked_after(provider: Fal, standin: R
     waiting = threading.Thread(target=lambda: ended.append(failing(provider, asked(stop=stop))))
     waiting.start()
     while standin.counts()["poll"] < polls + 2:
-        pass
+        time.sleep(0.02)
     stop.set()
     waiting.join()
     assert type(ended[0]) is Cancelled
