@@ -29,6 +29,8 @@ def main() -> None:
             "LIMNER_CONCURRENCY": str(asked.at_once),
             "POLLINATIONS_API_KEY": standin.key,
             "LIMNER_POLLINATIONS_URL": standin.url,
+            "LIMNER_POLLINATIONS_CALLS_A_MINUTE": "0",
+            "LIMNER_ALLOW_PRIVATE_ADDRESSES": "true",
         }
         os.environ.pop("DATABASE_URL", None)
         _measure(asked, standin)

@@ -1,17 +1,13 @@
-"""The provider block: who draws, with which key."""
+"""The provider block: who draws, with which key and model."""
 
-from collections.abc import Callable
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr
 
 from blocks.block import LimnerBlock
-from limner.errors import BadInput
+from limner.providers.opening import Kind, Wiring, limits_of, open_provider, wirings_of
 from limner.providers.seam import Provider
 from limner.settings import Settings
-
-Kind = Literal["sketch", "pollinations"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class LimnerProvider(LimnerBlock):
@@ -19,59 +15,52 @@ class LimnerProvider(LimnerBlock):
 
     _block_type_name: ClassVar[str] = "Limner Provider"
     _block_type_slug: ClassVar[str] = "limner-provider"
-    _description: ClassVar[str] = "Who draws for Limner: the offline sketch, or a service with its key."
+    _description: ClassVar[str] = "Who draws for Limner: the offline sketch, a service with its key, or a local model."
 
     kind: Kind = Field(default="sketch", title="Kind")
     key: SecretStr | None = Field(default=None, title="API key")
     base_url: str = Field(default="", title="Address", description="Empty is the service's own.")
-    model: str = Field(default="", title="Model", description="Empty is the provider's default.")
-    enhance: bool = Field(default=False, title="Enhance prompts", description="Where the provider can.")
-    timeout_seconds: float = Field(default=120, gt=0, le=3600, title="Timeout", description="Of one call, in seconds.")
+    model: str = Field(
+        default="", title="Model", description="Empty is the provider's default; of diffusers, a folder."
+    )
+    quality: str = Field(default="", title="Quality", description="Of openai: auto, low, medium, high.")
+    enhance: bool = Field(default=False, title="Enhance prompts", description="Of pollinations.")
+    price_usd: float = Field(default=0, ge=0, le=100, title="Price, USD", description="Of a picture, by pollinations.")
+    batch: int = Field(default=1, ge=1, le=64, title="Batch", description="Pictures a call, of diffusers.")
+    calls_at_once: int | None = Field(
+        default=None, ge=0, le=1000, title="Calls at once", description="Over all processes; 0: without limit."
+    )
+    calls_a_minute: float | None = Field(
+        default=None, ge=0, title="Calls a minute", description="Over all processes; 0: without limit."
+    )
+    timeout_seconds: float | None = Field(
+        default=None, gt=0, le=3600, title="Timeout", description="Of one call, in seconds; empty is the provider's."
+    )
+    allow_private: bool = Field(
+        default=False, title="Private addresses", description="It may be on this machine, or in a private network."
+    )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:  # noqa: ARG003 - the sketch needs nothing
         return cls(kind="sketch")
 
+    def wiring(self) -> Wiring:
+        return Wiring(
+            kind=self.kind,
+            key=self.key,
+            base_url=self.base_url,
+            model=self.model,
+            quality=self.quality,
+            enhance=self.enhance,
+            price_usd=self.price_usd,
+            batch=self.batch,
+            limits=limits_of(self.calls_at_once, self.calls_a_minute),
+            timeout_seconds=self.timeout_seconds,
+            allow_private=self.allow_private,
+        )
+
     @classmethod
-    def all_from_settings(cls, settings: Settings) -> dict[str, Self]:
-        """Return every provider that the environment configures; `sketch` needs nothing."""
-        found = {"sketch": cls(kind="sketch")}
-        if settings.pollinations_key is not None:
-            found["pollinations"] = cls(
-                kind="pollinations", key=settings.pollinations_key, base_url=settings.pollinations_url
-            )
-        return found
-
-    def open(self, concurrency: int) -> Provider:
-        """Return the provider, for that many calls at once; raises BadInput when it lacks its key."""
-        return _OPENERS[self.kind](self, concurrency)
-
-    def secret(self) -> str:
-        if self.key is None:
-            raise BadInput(
-                f"{self.kind} has no API key; save one in its block limner-provider, or set "
-                f"{self.kind.upper()}_API_KEY."
-            )
-        return self.key.get_secret_value()
-
-
-def _sketch(_block: LimnerProvider, _concurrency: int) -> Provider:
-    from limner.providers.sketch import Sketch  # noqa: PLC0415
-
-    return Sketch()
-
-
-def _pollinations(block: LimnerProvider, concurrency: int) -> Provider:
-    from limner.providers.pollinations import Pollinations  # noqa: PLC0415
-
-    return Pollinations(
-        block.secret(),
-        base_url=block.base_url or None,
-        model=block.model or None,
-        enhance=block.enhance,
-        timeout_seconds=block.timeout_seconds,
-        concurrency=concurrency,
-    )
-
-
-_OPENERS: dict[Kind, Callable[[LimnerProvider, int], Provider]] = {"sketch": _sketch, "pollinations": _pollinations}
+    async def opened(cls, names: list[str], settings: Settings, connections: int) -> dict[str, Provider]:
+        """Open the blocks of these names, or, where there are none, every provider that the environment turns on."""
+        blocks = {name: (await cls.named(name, settings)).wiring() for name in names}
+        return {name: open_provider(one, connections) for name, one in (blocks or wirings_of(settings)).items()}

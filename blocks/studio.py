@@ -1,6 +1,9 @@
 """The studio block: the wiring. Names the other blocks, holds the policies, opens a `Room`."""
 
 import atexit
+import logging
+import threading
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from pydantic import Field
@@ -11,10 +14,13 @@ from blocks.database import LimnerDatabase
 from blocks.provider import LimnerProvider
 from limner.chain import Patience
 from limner.ledger.claims import Holder
+from limner.providers.seam import Checked, Provider
 from limner.quality.gates import load_gates
 from limner.settings import Settings, read_settings
 from limner.steps import fuse_from
 from limner.studio import Room, Rules
+
+log = logging.getLogger(__name__)
 
 # A process opens a studio once; tasks find it here by its name.
 _rooms: dict[str, tuple[str, Room]] = {}
@@ -57,16 +63,25 @@ class LimnerStudio(LimnerBlock):
         """Open everything the studio names; raises LimnerError in one sentence, with nothing left half open."""
         bucket = (await LimnerBucket.named(self.bucket, settings)).open()
         bucket.exists("reports")  # a bucket that is away is found out before anything is made
-        blocks = {name: await LimnerProvider.named(name, settings) for name in self.providers}
-        providers = {
-            name: block.open(self.concurrency)
-            for name, block in (blocks or LimnerProvider.all_from_settings(settings)).items()
-        }
+        providers = await LimnerProvider.opened(self.providers, settings, self.concurrency)
         database = await LimnerDatabase.named(self.database, settings)
         # A job that is judged while the next is called needs a connection of its own, as the heartbeat does.
         ledger = database.open(settings, connections=2 * self.concurrency + 2)
         holder = Holder.start(ledger, settings.lease_seconds)
+        _warn_of(providers)
         return Room(ledger, holder, bucket, providers, load_gates(), self.rules(), fuse_from(settings.die_at))
+
+
+def _warn_of(providers: Mapping[str, Provider]) -> None:
+    """Log what providers know of their near future; beside the work, which never waits for it."""
+
+    def ask(checked: Checked) -> None:
+        for sentence in checked.warnings():
+            log.warning("%s", sentence)
+
+    for provider in providers.values():
+        if isinstance(provider, Checked):
+            threading.Thread(target=ask, args=[provider], name=f"{provider.name}-check", daemon=True).start()
 
 
 async def open_studio(name: str = DEFAULT) -> Room:

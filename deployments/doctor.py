@@ -160,16 +160,19 @@ def _bucket(settings: Settings) -> Finding:
 
 
 def _providers(settings: Settings) -> list[Finding]:
-    from blocks.provider import KINDS, LimnerProvider  # noqa: PLC0415
+    from limner.providers.opening import KINDS, VARIABLES, open_provider, wirings_of  # noqa: PLC0415
+    from limner.providers.seam import Checked  # noqa: PLC0415
 
-    ready = LimnerProvider.all_from_settings(settings)
+    ready = wirings_of(settings)
     found = []
     for kind in KINDS:
-        if kind in ready:
-            found.append(Finding(f"provider {kind}", "fine", "ready"))
-        else:
-            mend = f"Set {kind.upper()}_API_KEY, or save a block limner-provider with its key."
-            found.append(Finding(f"provider {kind}", "missing", "no key", mend))
+        if kind not in ready:
+            mend = f"Set {VARIABLES[kind]}, or save a block limner-provider."
+            found.append(Finding(f"provider {kind}", "missing", "not configured", mend))
+            continue
+        provider = open_provider(ready[kind], 1)
+        told = provider.warnings() if isinstance(provider, Checked) else ()
+        found.append(Finding(f"provider {kind}", "fine", "ready", " ".join(told)))
     return found
 
 

@@ -91,6 +91,9 @@ class IllustrationRequest(BaseModel):
         default=(), title="Provider", description="Asked in turn; empty leaves it to the studio."
     )
     model: str | None = Field(default=None, max_length=200, title="Model", description="Of the provider.")
+    max_usd: float | None = Field(
+        default=None, ge=0, le=1_000_000, title="Money at most", description="In USD, for the whole batch."
+    )
     force: bool = Field(default=False, title="Force", description="Make anew what exists.")
     reuse: Literal["same", "similar"] = Field(
         default="same", title="Reuse", description="`similar`: words that only ask for quality do not count."

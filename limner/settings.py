@@ -9,7 +9,12 @@ Knows nothing of Prefect or of blocks; nothing is read on import, and no `.env` 
 | LIMNER_PREFECT_API_URL | use this Prefect API | one of our own |
 | LIMNER_S3_ENDPOINT, _BUCKET, _ACCESS_KEY, _SECRET_KEY, _REGION, _SECURE | an S3 bucket | a directory |
 | LIMNER_BUCKET | the directory bucket's folder | bucket/ under the home |
-| POLLINATIONS_API_KEY, LIMNER_POLLINATIONS_URL | the Pollinations provider | none |
+| OPENAI_API_KEY, LIMNER_OPENAI_URL, _MODEL, _QUALITY, _CALLS_A_MINUTE | the OpenAI provider | none |
+| FAL_KEY, LIMNER_FAL_URL, _MODEL, _CALLS_A_MINUTE | the fal provider | none |
+| REPLICATE_API_TOKEN, LIMNER_REPLICATE_URL, _MODEL, _CALLS_A_MINUTE | the Replicate provider | none |
+| POLLINATIONS_API_KEY, LIMNER_POLLINATIONS_URL, _MODEL, _CALLS_A_MINUTE | the Pollinations provider | none |
+| LIMNER_DIFFUSERS_MODEL | a local model: its folder, or its id | none |
+| LIMNER_ALLOW_PRIVATE_ADDRESSES | let providers be on this machine or in a private network | off |
 | LIMNER_CONCURRENCY | pictures at once | the studio's |
 | LIMNER_LEASE_SECONDS | how long a claim lives without a heartbeat | 30 |
 | LIMNER_PREFECT_PORT | port of our own Prefect API | a free one |
@@ -89,8 +94,25 @@ class Settings(BaseSettings):
     s3_region: str = "us-east-1"
     s3_secure: bool = True
 
+    openai_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    openai_url: WebAddress | None = None
+    openai_model: str | None = None
+    openai_calls_a_minute: float | None = Field(default=None, ge=0)
+    openai_quality: str | None = None
+    fal_key: SecretStr | None = Field(default=None, validation_alias="FAL_KEY")
+    fal_url: WebAddress | None = None
+    fal_model: str | None = None
+    fal_calls_a_minute: float | None = Field(default=None, ge=0)
+    replicate_key: SecretStr | None = Field(default=None, validation_alias="REPLICATE_API_TOKEN")
+    replicate_url: WebAddress | None = None
+    replicate_model: str | None = None
+    replicate_calls_a_minute: float | None = Field(default=None, ge=0)
     pollinations_key: SecretStr | None = Field(default=None, validation_alias="POLLINATIONS_API_KEY")
-    pollinations_url: WebAddress = "https://gen.pollinations.ai"
+    pollinations_url: WebAddress | None = None
+    pollinations_model: str | None = None
+    pollinations_calls_a_minute: float | None = Field(default=None, ge=0)
+    diffusers_model: str | None = None
+    allow_private_addresses: bool = False
 
     concurrency: int | None = Field(default=None, ge=1, le=1000)
     lease_seconds: float = Field(default=30, gt=0)

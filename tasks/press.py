@@ -47,6 +47,8 @@ class Asked(Protocol):
     @property
     def reuse(self) -> plans.Reuse: ...
     @property
+    def max_usd(self) -> float | None: ...
+    @property
     def slug(self) -> str: ...
     def pinned(self) -> Self: ...
     def hash(self) -> str: ...
@@ -208,6 +210,7 @@ def _batch(
         idempotency_key=idempotency_key,
         force=request.force,
         reuse="same" if request.force else request.reuse,
+        max_usd=request.max_usd,
     )
     return craft.find_plan(room, asker) or make_plan(lambda: craft.store_plan(room, asker, plan(pinned), pinned.slug))
 

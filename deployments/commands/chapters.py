@@ -1,13 +1,18 @@
 """`limner chapters illustrate`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from limner.requests import BookRequest, ChapterRequest, IllustrationRequest
 from limner.settings import read_settings
+
+if TYPE_CHECKING:
+    from limner.jobs import Order
+    from limner.pricing import Estimate
 
 app = typer.Typer(help="Chapters of books.", no_args_is_help=True)
 
@@ -37,6 +42,7 @@ def illustrate(
     negative_prompt: Annotated[str, typer.Option(help="What must not be seen.")] = "",
     aspect_ratio: Annotated[str | None, typer.Option(help="W:H, like 16:9.")] = None,
     high_quality: Annotated[bool, typer.Option("--high-quality", help="50 steps, guidance + 1.")] = False,
+    max_usd: Annotated[float | None, typer.Option(min=0, help="What the batch may cost.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Make anew what exists.")] = False,
     reuse: Annotated[str, typer.Option(help="same, or similar: quality words do not count.")] = "same",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be made, and make nothing.")] = False,
@@ -60,6 +66,7 @@ def illustrate(
         "negative_prompt": negative_prompt,
         "aspect_ratio": aspect_ratio,
         "high_quality": high_quality,
+        "max_usd": max_usd,
         "force": force,
         "reuse": reuse,
     }
@@ -94,9 +101,8 @@ def show_plan(request: IllustrationRequest, as_json: bool) -> None:
     from limner.illustrating import plan_illustrations  # noqa: PLC0415
     from limner.jobs import derive_seed  # noqa: PLC0415
 
-    prices = _prices(request)
     plan = plan_illustrations(request.pinned())
-    estimate = {name: round(price * len(plan.jobs), 6) for name, price in prices.items()}
+    estimates = _estimates(request, [job.order for job in plan.jobs])
     shown = [
         {
             "key": job.key,
@@ -113,36 +119,38 @@ def show_plan(request: IllustrationRequest, as_json: bool) -> None:
     ]
     if as_json:
         head = {"kind": plan.kind, "title": plan.title, "asked": len(shown), "providers": list(plan.chain)}
-        head |= {"estimate_usd": estimate}
+        head |= {"estimate_usd": {name: one.usd for name, one in estimates.items()}}
+        head |= {"cannot": {name: one.why_not for name, one in estimates.items() if one.why_not}}
         typer.echo(json.dumps(head | {"notes": list(plan.notes), "pictures": shown}, ensure_ascii=False))
         return
     typer.echo(f"{plan.title}: {len(shown)} pictures, asked of {', '.join(plan.chain) or 'the studio'}.")
-    for name, usd in estimate.items():
-        typer.echo(f"Estimate, all by {name}: ${usd:.2f}.")
-    for one in shown:
-        typer.echo("\n{key} ({type}, {width}x{height}, seed {seed})\n  {prompt}".format(**one))
+    for name, one in estimates.items():
+        rest = f" The others it cannot make: {one.why_not}." if one.why_not else ""
+        typer.echo(f"Estimate, {one.pictures} by {name}: ${one.usd:.4f} at most.{rest}")
+    for picture in shown:
+        typer.echo("\n{key} ({type}, {width}x{height}, seed {seed})\n  {prompt}".format(**picture))
     for note in plan.notes:
         typer.echo(f"\n{note}")
 
 
-def _prices(request: IllustrationRequest) -> dict[str, float]:
-    """Return what a picture costs in USD at each provider that would be asked; raises UnknownProvider.
+def _estimates(request: IllustrationRequest, orders: "Sequence[Order]") -> "dict[str, Estimate]":
+    """Return what each provider that would be asked takes for the pictures; raises UnknownProvider.
 
     Knows those of the environment; blocks are looked up when a flow runs.
     """
     from limner.errors import UnknownProvider  # noqa: PLC0415
+    from limner.pricing import by_provider  # noqa: PLC0415
+    from limner.providers.opening import open_provider, wirings_of  # noqa: PLC0415
 
-    key = read_settings().pollinations_key
-    known = {"sketch": 0.0}
-    if key is not None:
-        known["pollinations"] = 0.0
+    known = wirings_of(read_settings())
     for name in request.provider:
         if name not in known:
             raise UnknownProvider(
                 f"There is no provider {name!r} in this environment; it has {', '.join(known)}. "
                 "Name one of these, or configure it (limner doctor says how)."
             )
-    return {name: known[name] for name in request.provider or known}
+    asked = {name: open_provider(known[name], 1) for name in request.provider or known}
+    return by_provider(asked, orders, request.model)
 
 
 def _request(asked: dict[str, object], chapter: int | None, every: bool) -> IllustrationRequest:

@@ -49,6 +49,8 @@ class Home:
             "LIMNER_HOME": str(self.folder),
             "POLLINATIONS_API_KEY": self.standin.key,
             "LIMNER_POLLINATIONS_URL": self.standin.url,
+            "LIMNER_POLLINATIONS_CALLS_A_MINUTE": "0",
+            "LIMNER_ALLOW_PRIVATE_ADDRESSES": "true",
         }
         return {**child_environment(), **ours, **self.environment, **more}
 

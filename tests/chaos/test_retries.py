@@ -82,6 +82,8 @@ def test_retry_in_the_prefect_ui_asks_for_exactly_the_37_that_failed(
             "LIMNER_HOME": str(folder),
             "POLLINATIONS_API_KEY": standin.key,
             "LIMNER_POLLINATIONS_URL": standin.url,
+            "LIMNER_POLLINATIONS_CALLS_A_MINUTE": "0",
+            "LIMNER_ALLOW_PRIVATE_ADDRESSES": "true",
             "LIMNER_CONCURRENCY": "8",
         }
         assert commands.start(["up", "--detach"], environment).ends(180) == 0

@@ -114,7 +114,7 @@ def test_a_dry_run_estimates_what_each_provider_would_take(tmp_path: Path) -> No
     book = Path(__file__).parents[2] / "samples" / "alice.txt"
     ended = limner(tmp_path / "home", "chapters", "illustrate", str(book), "--dry-run", "--limit", "2")
     assert ended.returncode == 0, ended.stderr
-    assert "Estimate, all by sketch: $0.00." in ended.stdout
+    assert "Estimate, 2 by sketch: $0.0000 at most." in ended.stdout
 
 
 @pytest.mark.parametrize("owner", ["", "../mary", "mary\n", "m" * 101])

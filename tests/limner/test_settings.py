@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from limner.errors import BadInput
+from limner.providers.opening import VARIABLES
 from limner.settings import Settings, read_settings
 
 
@@ -13,7 +14,7 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import os
 
     for name in list(os.environ):
-        if name.startswith("LIMNER_") or name in ("DATABASE_URL", "POLLINATIONS_API_KEY"):
+        if name.startswith("LIMNER_") or name in ("DATABASE_URL", *VARIABLES.values()):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

@@ -155,6 +155,7 @@ class Contract(_Data):
     moderations: tuple[str, ...]
     max_prompt: int
     timeout_seconds: float
+    calls_a_minute: float
     licence: str
     stem: str
     families: tuple[Family, ...]

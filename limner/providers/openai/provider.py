@@ -131,7 +131,7 @@ class OpenAI:
         self._output_format = output_format or told.output_format
         self._check()
         # What an account may ask in a minute is by its tier, which only it knows.
-        self.limits = limits or Limits()
+        self.limits = Limits(calls_a_minute=told.calls_a_minute) if limits is None else limits
         self.timeout_seconds = timeout_seconds or told.timeout_seconds
         self._web = Web(
             NAME,

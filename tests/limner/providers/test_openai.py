@@ -312,7 +312,7 @@ def test_the_default_model_is_of_the_newest_family_and_not_about_to_go() -> None
 
 
 def test_its_limits_are_the_settings_own() -> None:
-    assert OpenAI("sk-x").limits == Limits()
+    assert OpenAI("sk-x").limits == Limits(calls_a_minute=5)
     assert OpenAI("sk-x", limits=Limits(4, 20)).limits == Limits(4, 20)
 
 

@@ -1,0 +1,178 @@
+"""Which providers there are, what each is opened with, and which of them the environment turns on.
+
+The one place that knows them all by name; each is imported only where it is opened.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from pydantic import SecretStr
+
+from limner.errors import BadInput
+from limner.providers.seam import Limits, Provider
+from limner.settings import Settings
+
+Kind = Literal["sketch", "openai", "fal", "replicate", "pollinations", "diffusers"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+# The variable that turns a provider on.
+VARIABLES: Mapping[Kind, str] = {
+    "openai": "OPENAI_API_KEY",
+    "fal": "FAL_KEY",
+    "replicate": "REPLICATE_API_TOKEN",
+    "pollinations": "POLLINATIONS_API_KEY",
+    "diffusers": "LIMNER_DIFFUSERS_MODEL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a provider is opened with; None and "" leave it to the provider's own data.
+
+    connections: of this process. limits: over all processes. quality: of openai. enhance, price_usd: of pollinations.
+    batch: pictures a call, of diffusers. allow_private: addresses of this machine and of private networks too.
+    """
+
+    kind: Kind
+    key: SecretStr | None = None
+    base_url: str = ""
+    model: str = ""
+    quality: str = ""
+    enhance: bool = False
+    price_usd: float = 0.0
+    batch: int = 1
+    limits: Limits | None = None
+    timeout_seconds: float | None = None
+    allow_private: bool = False
+
+    def secret(self) -> str:
+        if self.key is None:
+            raise BadInput(
+                f"{self.kind} has no API key; save one in its block limner-provider, or set {VARIABLES[self.kind]}."
+            )
+        return self.key.get_secret_value()
+
+
+def wirings_of(settings: Settings) -> dict[str, Wiring]:
+    """Return every provider that the environment turns on, by name; `sketch` needs nothing."""
+    private = settings.allow_private_addresses
+    found = {"sketch": Wiring("sketch")}
+    for kind, key, url, model, a_minute in _services(settings):
+        if key is not None:
+            limits = limits_of(None, a_minute)
+            found[kind] = Wiring(kind, key, url or "", model or "", limits=limits, allow_private=private)
+    if "openai" in found:
+        found["openai"] = replace(found["openai"], quality=settings.openai_quality or "")
+    if settings.diffusers_model is not None:
+        found["diffusers"] = Wiring("diffusers", model=settings.diffusers_model)
+    return found
+
+
+def limits_of(calls_at_once: int | None, calls_a_minute: float | None) -> Limits | None:
+    """Return limits as they are told: 0 is without limit; None where nothing is told, and the provider's own hold."""
+    if calls_at_once is None and calls_a_minute is None:
+        return None
+    return Limits(calls_at_once or None, calls_a_minute or None)
+
+
+def _services(
+    told: Settings,
+) -> Iterator[tuple[Kind, SecretStr | None, str | None, str | None, float | None]]:
+    """Yield what the environment says of each service: its key, address, model, calls a minute."""
+    yield "openai", told.openai_key, told.openai_url, told.openai_model, told.openai_calls_a_minute
+    yield "fal", told.fal_key, told.fal_url, told.fal_model, told.fal_calls_a_minute
+    yield "replicate", told.replicate_key, told.replicate_url, told.replicate_model, told.replicate_calls_a_minute
+    yield (
+        "pollinations",
+        told.pollinations_key,
+        told.pollinations_url,
+        told.pollinations_model,
+        told.pollinations_calls_a_minute,
+    )
+
+
+def open_provider(wiring: Wiring, connections: int) -> Provider:
+    """Return the provider, for that many calls at once from this process; raises BadInput when it lacks its key."""
+    return _OPENERS[wiring.kind](wiring, connections)
+
+
+def _sketch(_wiring: Wiring, _connections: int) -> Provider:
+    from limner.providers.sketch import Sketch  # noqa: PLC0415
+
+    return Sketch()
+
+
+def _openai(wiring: Wiring, connections: int) -> Provider:
+    from limner.providers.openai import OpenAI  # noqa: PLC0415
+
+    return OpenAI(
+        wiring.secret(),
+        base_url=wiring.base_url or None,
+        model=wiring.model or None,
+        quality=wiring.quality or None,
+        timeout_seconds=wiring.timeout_seconds,
+        connections=connections,
+        limits=wiring.limits,
+        allow_private=wiring.allow_private,
+    )
+
+
+def _fal(wiring: Wiring, connections: int) -> Provider:
+    from limner.providers.fal import Fal  # noqa: PLC0415
+
+    return Fal(
+        wiring.secret(),
+        base_url=wiring.base_url or None,
+        model=wiring.model or None,
+        timeout_seconds=wiring.timeout_seconds,
+        connections=connections,
+        limits=wiring.limits,
+        allow_private=wiring.allow_private,
+    )
+
+
+def _replicate(wiring: Wiring, connections: int) -> Provider:
+    from limner.providers.replicate import Replicate  # noqa: PLC0415
+
+    return Replicate(
+        wiring.secret(),
+        base_url=wiring.base_url or None,
+        model=wiring.model or None,
+        timeout_seconds=wiring.timeout_seconds,
+        connections=connections,
+        limits=wiring.limits,
+        allow_private=wiring.allow_private,
+    )
+
+
+def _pollinations(wiring: Wiring, connections: int) -> Provider:
+    from limner.providers.pollinations import Pollinations  # noqa: PLC0415
+
+    return Pollinations(
+        wiring.secret(),
+        base_url=wiring.base_url or None,
+        model=wiring.model or None,
+        enhance=wiring.enhance,
+        price_usd=wiring.price_usd,
+        timeout_seconds=wiring.timeout_seconds,
+        connections=connections,
+        limits=wiring.limits,
+        allow_private=wiring.allow_private,
+    )
+
+
+def _diffusers(wiring: Wiring, _connections: int) -> Provider:
+    from limner.providers.diffusers import Diffusers  # noqa: PLC0415
+
+    return Diffusers(wiring.model, batch=wiring.batch, timeout_seconds=wiring.timeout_seconds)
+
+
+_OPENERS: dict[Kind, Callable[[Wiring, int], Provider]] = {
+    "sketch": _sketch,
+    "openai": _openai,
+    "fal": _fal,
+    "replicate": _replicate,
+    "pollinations": _pollinations,
+    "diffusers": _diffusers,
+}
