@@ -460,6 +460,9 @@ def test_a_picture_that_cannot_be_fetched_now_is_fetched_later(another: Opening,
 @pytest.mark.parametrize(
     "fault",
     [
+        # What a cloud tells its own machines.
+        {"what": "redirect", "where": "file"},
+        {"what": "lies elsewhere"},
         {"what": "redirect", "where": "file", "location": "file:///etc/passwd"},
         {"what": "redirect", "where": "file", "location": "/files/round-and-round"},
         {"what": "huge", "where": "file", "megabytes": 41},
