@@ -116,7 +116,8 @@ class Fal:
             NAME,
             base_url or told.base_url,
             headers={"Authorization": f"Key {key}", "Accept": "application/json, image/*"},
-            secrets=(key,),
+            # A key is an id and a secret; the secret alone is one too.
+            secrets=(key, key.partition(":")[2]),
             allow_private=allow_private,
             connections=connections,
             timeout_seconds=self.timeout_seconds,
