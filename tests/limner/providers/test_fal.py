@@ -257,7 +257,7 @@ def test_the_key_is_in_no_sentence_and_shown_to_nobody_else(
 def test_the_secret_half_of_a_key_is_in_no_sentence_either() -> None:
     with running(key="id:5e5ame-open") as whole:
         whole.fail({"what": "400", "body": {"detail": "The secret 5e5ame-open is no good."}})
-        provider = Fal(whole.key, base_url=whole.url, allow_private=True)
+        provider = Fal(whole.key, base_url=whole.url, model=LORA, allow_private=True)
         said = failing(provider)
         provider.close()
     assert "The secret *** is no good." in str(said)
