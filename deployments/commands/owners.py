@@ -3,12 +3,15 @@
 import json
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from limner.errors import BadInput
 from limner.settings import read_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 app = typer.Typer(help="Who asks, and what their tier allows.", no_args_is_help=True)
 
@@ -32,21 +35,34 @@ def set_(owner: str, tier: Annotated[str, typer.Option(help="free, premium, ulti
 
 @app.command()
 def show(owner: str) -> None:
-    """Print an owner's tier and what is left of this month's pictures, as JSON."""
+    """Print an owner's tier and what is left of this month's pictures and money, as JSON."""
     from limner.home.ledger import open_ledger  # noqa: PLC0415
-    from limner.ledger import plans, quota  # noqa: PLC0415
+    from limner.ledger import money, plans, quota  # noqa: PLC0415
     from limner.tiers import tier as known  # noqa: PLC0415
 
     _refuse_no_name(owner)
     period = plans.period_of(datetime.now(UTC))
+
+    def look(connection: "Connection") -> dict[str, object]:
+        allowed = known(quota.tier_or_default(connection, owner))
+        cap, budget = allowed.pictures_a_month, allowed.budget_usd_a_month
+        left_usd = money.owners_usd_left(connection, owner, period, budget)
+        return {
+            "owner": owner,
+            "tier": allowed.name,
+            "period": period,
+            "pictures": cap,
+            "left": quota.pictures_left(connection, owner, period, cap),
+            "budget_usd": budget,
+            "left_usd": None if left_usd is None else float(left_usd),
+        }
+
     ledger = open_ledger(read_settings())
     try:
-        name = ledger.run(lambda connection: quota.tier_or_default(connection, owner), patience_seconds=0)
-        cap = known(name).pictures_a_month
-        left = ledger.run(lambda connection: quota.pictures_left(connection, owner, period, cap), patience_seconds=0)
+        found = ledger.run(look, patience_seconds=0)
     finally:
         ledger.close()
-    typer.echo(json.dumps({"owner": owner, "tier": name, "period": period, "pictures": cap, "left": left}))
+    typer.echo(json.dumps(found))
 
 
 def _refuse_no_name(owner: str) -> None:

@@ -45,13 +45,21 @@ def usd(amount: float | Decimal) -> Decimal:
     return round(Decimal(str(amount)), 6)
 
 
+def owners_usd_left(connection: Connection, owner: str, period: str, cap: float | None) -> Decimal | None:
+    """Return what an owner may still reserve in a period; None is without limit."""
+    if cap is None:
+        return None
+    spent = connection.execute(_SPENT, {"owner": owner, "period": period}).scalar() or NOTHING
+    return max(NOTHING, usd(cap) - spent)
+
+
 def usd_left(connection: Connection, batch: Batch, cap: float | None) -> Decimal | None:
     """Return what a batch may still reserve, of its owner's money and of its own cap; None is without limit."""
     held = connection.execute(_LOCK, {"batch": batch.id}).one()
-    spent = connection.execute(_SPENT, {"owner": batch.owner, "period": batch.period}).scalar() or NOTHING
-    lefts = [] if cap is None else [usd(cap) - spent]
-    lefts += [] if held.max_usd is None else [held.max_usd - held.usd_free - held.usd_bound - held.usd_used]
-    return max(NOTHING, min(lefts)) if lefts else None
+    lefts = [owners_usd_left(connection, batch.owner, batch.period, cap)]
+    if held.max_usd is not None:
+        lefts.append(max(NOTHING, held.max_usd - held.usd_free - held.usd_bound - held.usd_used))
+    return min((one for one in lefts if one is not None), default=None)
 
 
 def affordable(prices: Sequence[float], left: Decimal | None) -> int:
