@@ -109,7 +109,7 @@ class Reply:
     seconds_a_byte: float = 0.0
 
     @classmethod
-    def of_json(cls, told: Any, status: int = 200, **more: str) -> "Reply":
+    def of_json(cls, told: Any, status: int = 200, /, **more: str) -> "Reply":
         return cls(status, json.dumps(told).encode(), more=more)
 
 
