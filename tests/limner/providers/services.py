@@ -33,12 +33,22 @@ FROM_HERE = {"allow_private": True, "limits": Limits()}
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """One way in which a policy says no: the stand-in's word for it, why, and whether it may be charged."""
+
+    what: str
+    categories: tuple[str, ...]
+    may_be_paid: bool = False
+
+
+@dataclass(frozen=True)
 class Service:
     """One service.
 
     open_at: opens the provider against an address with a key. order: small, and within what its default takes.
     refuses, is_empty: what its stand-in does when its policy says no, and when the account is empty; each may happen
-    in several ways. refusal_is_paid: whether a refusal of that way may be charged. variable: holds a real key.
+    in several ways. variable: holds a real key. path: of the stand-in's address. more, live: what the provider is
+    opened with besides, here and against the real service.
     """
 
     name: str
@@ -46,13 +56,12 @@ class Service:
     run: Callable[..., AbstractContextManager[Running]]
     open_at: Callable[..., Closing]
     order: Order
-    refuses: tuple[Fault, ...]
-    categories: tuple[tuple[str, ...], ...]
-    refusal_is_paid: tuple[bool, ...]
+    refuses: tuple[Refusal, ...]
     is_empty: tuple[Fault, ...]
     variable: str
     path: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
+    live: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self, standin: Running, key: str | None = None, **more: Any) -> Closing:
         """Open the provider against its stand-in."""
@@ -67,6 +76,9 @@ class Service:
         return Asked(order=fitted.order, prompt=prompt, negative_prompt="", seed=7, **more)
 
 
+_POLICY = ("content_policy_violation",)
+
+
 def _order(width: int, height: int) -> Order:
     every = ("seed", "steps", "guidance")
     return Order(kind="chapter", prompt="a castle", width=width, height=height, droppable=every)
@@ -79,9 +91,7 @@ SERVICES = (
         run=pollinations.running,
         open_at=Pollinations,
         order=_order(320, 256),
-        refuses=({"what": "safety"}, {"what": "policy"}),
-        categories=(("violence",), ("content_policy_violation",)),
-        refusal_is_paid=(False, False),
+        refuses=(Refusal("safety", ("violence",)), Refusal("policy", _POLICY)),
         is_empty=({"what": "402"},),
         variable="POLLINATIONS_API_KEY",
     ),
@@ -91,13 +101,16 @@ SERVICES = (
         run=openai.running,
         open_at=OpenAI,
         order=_order(1024, 640),
-        refuses=({"what": "moderation"}, {"what": "moderation after"}, {"what": "policy"}),
-        categories=(("violence", "gore"), ("sexual",), ("content_policy_violation",)),
-        refusal_is_paid=(False, True, False),
+        refuses=(
+            Refusal("moderation", ("violence", "gore")),
+            Refusal("moderation after", ("sexual",), may_be_paid=True),
+            Refusal("policy", _POLICY),
+        ),
         is_empty=({"what": "quota"}, {"what": "credit"}, {"what": "hard limit"}),
         variable="OPENAI_API_KEY",
         path="/v1",
         more={"output_format": "jpeg"},
+        live={"quality": "low"},
     ),
     Service(
         "fal",
@@ -105,12 +118,15 @@ SERVICES = (
         run=fal.running,
         open_at=Fal,
         order=_order(256, 256),
-        refuses=({"what": "policy at once"}, {"what": "policy"}, {"what": "nsfw"}),
-        categories=(("content_policy_violation",), ("content_policy_violation",), ("nsfw",)),
-        refusal_is_paid=(False, True, True),
+        refuses=(
+            Refusal("policy at once", _POLICY),
+            Refusal("policy", _POLICY, may_be_paid=True),
+            Refusal("nsfw", ("nsfw",), may_be_paid=True),
+        ),
         is_empty=({"what": "locked"}, {"what": "402"}),
         variable="FAL_KEY",
         more={"model": "fal-ai/flux-lora", "poll_seconds": 0.02},
+        live={"model": "fal-ai/flux-lora"},
     ),
     Service(
         "replicate",
@@ -118,9 +134,7 @@ SERVICES = (
         run=replicate.running,
         open_at=Replicate,
         order=_order(512, 512),
-        refuses=({"what": "nsfw"},),
-        categories=(("nsfw",),),
-        refusal_is_paid=(True,),
+        refuses=(Refusal("nsfw", ("nsfw",), may_be_paid=True),),
         is_empty=({"what": "402"},),
         variable="REPLICATE_API_TOKEN",
         more={"poll_seconds": 0.02},

@@ -291,11 +291,11 @@ def test_whatever_happens_to_a_picture_on_its_way_has_its_meaning(
 def test_a_refusal_is_never_a_throttle_or_an_outage_and_says_why(
     service: Service, provider: Closing, standin: Running
 ) -> None:
-    for fault, categories, is_paid in zip(service.refuses, service.categories, service.refusal_is_paid, strict=True):
-        standin.fail(fault)
+    for refusal in service.refuses:
+        standin.fail({"what": refusal.what})
         ended, seen = call(service, provider, standin)
-        hold(service, standin, ended, seen, End(Refused, is_paid))
-        assert isinstance(ended, Refused) and ended.categories == categories
+        hold(service, standin, ended, seen, End(Refused, refusal.may_be_paid))
+        assert isinstance(ended, Refused) and ended.categories == refusal.categories
 
 
 def test_an_empty_account_is_no_throttle_whatever_its_status(
