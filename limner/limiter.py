@@ -61,9 +61,8 @@ class Limiter:
         self._breaker = breaker or Breaker()
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
-        # Slots to renew, and those whose release was lost with the ledger.
+        # The slots to renew: one whose release was lost with the ledger ends with its lease.
         self._held: set[str] = set()
-        self._lost: dict[str, Place] = {}
         self._notices = Notices(ledger, rows.CHANNEL, self._heard)
         holder.beat_also(self._beat)
 
@@ -175,6 +174,7 @@ class Limiter:
     def _seconds(self, line: "_Line", waiter: "_Waiter", reply: Reply) -> float:
         self._notices.listen()
         seconds = reply.wait_seconds(waiter.terms)
+        waiter.knows_when = seconds is not None and not reply.ahead and reply.state.pause_seconds <= 0
         if seconds is None:
             return 0.0 if self._sweep(line) else _POLL_SECONDS
         return min(seconds, _POLL_SECONDS)
@@ -227,9 +227,7 @@ class Limiter:
             if slot.is_in_ledger or says_something:
                 slot.line.learn(self._tell(slot.place, ended, slot.terms, seconds))
         except LedgerUnreachable as error:
-            with self._lock:
-                self._lost[slot.place.id] = slot.place
-            log.warning("%s The slot is given back when it answers again.", error)
+            log.warning("%s The slot at %s ends with its lease.", error, slot.place.provider)
         finally:
             with self._lock:
                 self._held.discard(slot.place.id)
@@ -246,16 +244,10 @@ class Limiter:
         return self._ledger.ask(tell, patience_seconds)
 
     def _beat(self, connection: Connection) -> None:
-        """Keep what is held; give back what could not be."""
         with self._lock:
-            held, lost = tuple(self._held), tuple(self._lost.values())
+            held = tuple(self._held)
         if held:
             rows.renew(connection, held, self._holder.lease_seconds)
-        for place in lost:
-            rows.end(connection, place, Ended.LEFT, Terms(), self._breaker)
-        with self._lock:
-            for place in lost:
-                self._lost.pop(place.id, None)
 
     def _line(self, provider: str) -> "_Line":
         with self._lock:
@@ -309,6 +301,8 @@ class _Waiter:
     is_last_hope: bool
     # Whether the ledger may have its place in line.
     is_in_ledger: bool = False
+    # It waits for the rate alone, which nobody's end brings nearer.
+    knows_when: bool = False
     wake: threading.Event = field(default_factory=threading.Event)
     number: int = field(default_factory=lambda: next(_numbers))
     since: float = field(default_factory=time.monotonic)
@@ -385,8 +379,9 @@ class _Line:
 
     def wake_first(self, but: _Waiter | None = None) -> None:
         with self._lock:
-            if self._waiting and self._waiting[0] is not but:
-                self._waiting[0].wake.set()
+            first = self._waiting[0] if self._waiting else None
+            if first is not None and first is not but and not first.knows_when:
+                first.wake.set()
 
     @property
     def known(self) -> State:

@@ -209,8 +209,10 @@ def test_the_slot_of_a_process_elsewhere_is_free_when_its_lease_is_over(open_par
 def test_a_heartbeat_keeps_a_slot_beyond_its_lease(open_party: OpenParty) -> None:
     slow, other = open_party(lease_seconds=0.3), open_party()
     holding = Calling(slow, ONE).gets_in()
+    time.sleep(0.9)
+    # Whoever finds every slot taken looks at once for those whose time is over.
     wanting = Calling(other, ONE)
-    assert not wanting.has_slot.wait(1.2)
+    assert not wanting.has_slot.wait(0.3)
     holding.let_go()
     wanting.gets_in().let_go()
 
@@ -251,13 +253,26 @@ def test_what_was_granted_or_given_back_twice_counts_once(ledger: Ledger) -> Non
 
     def twice(connection: Any) -> list[int]:
         rows.ensure(connection, "fal")
-        granted = [rows.ask(connection, place, Terms(2, 1.0), 0, 30) for _ in range(2)]
+        granted = [rows.ask(connection, place, Terms(2), 0, 30) for _ in range(2)]
         assert all(one is not None and one.granted for one in granted)
         taken = [connection.execute(text("select taken from limits")).scalar()]
         ended = [rows.end(connection, place, Ended.LEFT, Terms(2), Breaker()) for _ in range(2)]
         return taken + [one.taken for one in ended if one is not None]
 
     assert ledger.ask(twice) == [1, 0, 0]
+
+
+def test_a_call_that_was_not_taken_is_counted_off_the_rate_once(ledger: Ledger) -> None:
+    place, slow = Place("one", "fal", "a|1|2|3", 1), Terms(spacing_seconds=100)
+
+    def twice(connection: Any) -> float:
+        rows.ensure(connection, "fal")
+        rows.ask(connection, place, slow, 0, 30)
+        ended = [rows.end(connection, place, Ended.BUSY, slow, Breaker(), 1.0) for _ in range(2)]
+        assert ended[-1] is not None
+        return ended[-1].rate_seconds
+
+    assert -10 < ledger.ask(twice) <= 0
 
 
 def test_a_ledger_that_goes_away_is_waited_out_and_loses_no_slot() -> None:
@@ -330,15 +345,18 @@ def _whoever_got_in(crowd: list[Calling]) -> Calling:
     raise AssertionError("nobody got in")
 
 
-def test_calls_from_before_a_retry_after_do_not_hold_up_those_after_it(open_party: OpenParty) -> None:
+def test_calls_from_before_a_retry_after_neither_hold_up_nor_let_in_those_after_it(open_party: OpenParty) -> None:
     party = open_party()
-    slow = Calling(party, MANY).gets_in()
-    call(party, MANY, lambda slot: slot.busy(0.2))
-    after = Calling(party, MANY).gets_in()
-    # And what was accepted before says nothing of whether the next would be.
+    answered, left, slow = (Calling(party, MANY).gets_in() for _ in range(3))
+    call(party, MANY, lambda slot: slot.busy(0.3))
+    # What was taken before the pause says nothing of whether the next would be.
+    answered.let_go()
+    first = Calling(party, MANY).gets_in()
     second = Calling(party, MANY)
     waiting(party.ledger, 1)
-    after.let_go()
+    left.let_go(Slot.release)
+    assert not second.has_slot.wait(0.3)
+    first.let_go()
     second.gets_in().let_go()
     slow.let_go()
 
@@ -459,3 +477,12 @@ def test_a_process_keeps_to_its_own_calls_at_once_as_well(open_party: OpenParty)
 
     assert in_threads([work] * 6) == [None] * 6
     assert most_at_once(spans) == 2
+
+
+def test_who_waits_for_another_process_takes_no_call_of_their_own(open_party: OpenParty) -> None:
+    one, two = open_party(), open_party(at_once=1)
+    holding = Calling(one, ONE).gets_in()
+    wanting = Calling(two, ONE)
+    waiting(one.ledger, 1)
+    holding.let_go()
+    wanting.gets_in().let_go()
