@@ -25,7 +25,9 @@ class LimnerProvider(LimnerBlock):
     )
     quality: str = Field(default="", title="Quality", description="Of openai: auto, low, medium, high.")
     enhance: bool = Field(default=False, title="Enhance prompts", description="Of pollinations.")
-    price_usd: float = Field(default=0, ge=0, le=100, title="Price, USD", description="Of a picture, by pollinations.")
+    price_usd: float | None = Field(
+        default=None, ge=0, le=100, title="Price, USD", description="Of a picture, by pollinations; empty: its table."
+    )
     batch: int = Field(default=1, ge=1, le=64, title="Batch", description="Pictures a call, of diffusers.")
     calls_at_once: int | None = Field(
         default=None, ge=0, le=1000, title="Calls at once", description="Over all processes; 0: without limit."

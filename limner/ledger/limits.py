@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from limner.ledger.holders import is_provably_dead
 
-# Whoever waits listens here; what is said is "<who freed it> <provider>".
+# Whoever waits listens here; what is said is "<who> <how it ended> <provider>".
 CHANNEL = "limner_slots"
 
 # More calls at once than any service allows: no limit.
@@ -29,6 +29,7 @@ _STRETCH = 1.02
 
 # A call that is due within this is granted at once and started when it is due; a second question would take longer.
 _NEARLY_SECONDS = 0.005
+_EARLY_SECONDS = 0.004
 
 # After a pause the number of calls under way doubles with each good answer, up to this.
 _FREE_AGAIN = 32
@@ -40,12 +41,12 @@ _DAY_SECONDS = 86_400.0
 class Breaker:
     """When a provider that only breaks is left alone, and for how long.
 
-    failures: breakages in a row. quiet_seconds: and no good answer for so long; a few prompts that break a service
-    among others that do not never shut it. shut_seconds: doubles, up to longest_seconds, while it goes on.
+    failures: breakages in a row, and nothing else for lasting_seconds; a few prompts that break a service among others
+    that do not never shut it. shut_seconds: doubles, up to longest_seconds, while it goes on.
     """
 
     failures: int = 5
-    quiet_seconds: float = 10.0
+    lasting_seconds: float = 15.0
     shut_seconds: float = 30.0
     longest_seconds: float = 300.0
 
@@ -73,8 +74,9 @@ class Place:
 
 
 class Ended(StrEnum):
-    """How a call ended, for the provider's limits: `left` says nothing of the provider."""
+    """How a call ended, for the provider's limits: `left` says nothing of the provider. `unasked`: it never began."""
 
+    UNASKED = "unasked"
     LEFT = "left"
     GOOD = "good"
     BROKEN = "broken"
@@ -139,7 +141,7 @@ class Reply:
         is_behind = state.at_most is not None and state.under_way + self.ahead >= state.at_most
         if is_full or is_behind:
             return None
-        rate = state.rate_seconds + self.ahead * terms.interval_seconds if terms.spacing_seconds else 0.0
+        rate = state.rate_seconds + self.ahead * terms.interval_seconds - _EARLY_SECONDS if terms.spacing_seconds else 0
         # Where nothing stands in the way, somebody was quicker this moment: it has changed since.
         return max(state.pause_seconds, rate, 0.001)
 
@@ -227,7 +229,7 @@ def _end(under_way: str = "", more: str = "") -> TextClause:
 # An answer that came while the pause still lasts was accepted before it, and says nothing of what follows. Where the
 # rate is known, it spaces the rest; where it is not, they must not all come at once.
 _GOOD = """
-    , good_at = clock_timestamp(), broken_in_a_row = 0, times_shut = 0, shut_until = null,
+    , broken_since = null, broken_in_a_row = 0, times_shut = 0, shut_until = null,
     at_most = case when quiet_until > clock_timestamp() then at_most
                    when :paced or 2 * at_most >= :free then null
                    else 2 * at_most end
@@ -235,11 +237,12 @@ _GOOD = """
 # A breakage of a call that began before the provider was shut does not shut it for longer.
 _OPENS = """(
     broken_in_a_row + 1 >= :failures
-    and coalesce(good_at, '-infinity') <= clock_timestamp() - make_interval(secs => :quiet)
+    and coalesce(broken_since, clock_timestamp()) <= clock_timestamp() - make_interval(secs => :lasting)
     and coalesce(shut_until, '-infinity') <= clock_timestamp()
 )"""
 _BROKEN = f"""
     , broken_in_a_row = broken_in_a_row + 1,
+    broken_since = case when broken_in_a_row = 0 then clock_timestamp() else broken_since end,
     shut_until = case when {_OPENS} then clock_timestamp()
         + make_interval(secs => least(:shut * 2 ^ least(times_shut, 20), :longest)) else shut_until end,
     times_shut = times_shut + {_OPENS}::int,
@@ -253,6 +256,7 @@ _BUSY = """
     pauses = pauses + 1, at_most = 1
 """
 _ENDS = {
+    Ended.UNASKED: _end(),
     Ended.LEFT: _end(),
     Ended.GOOD: _end(more=_GOOD),
     Ended.BROKEN: _end(f"case when {_OPENS} then 0 else {{still}} end", _BROKEN),
@@ -331,11 +335,11 @@ def end(
 
     seconds: of quiet, for `busy`. None when the provider has no row.
     """
-    told: dict[str, Any] = {"id": place.id, "provider": place.provider, "payload": _payload(place)}
+    told: dict[str, Any] = {"id": place.id, "provider": place.provider, "payload": _payload(place, ended)}
     if ended is Ended.GOOD:
         told |= {"paced": terms.spacing_seconds > 0, "free": min(terms.at_once, _FREE_AGAIN)}
     elif ended is Ended.BROKEN:
-        told |= {"failures": breaker.failures, "quiet": breaker.quiet_seconds}
+        told |= {"failures": breaker.failures, "lasting": breaker.lasting_seconds}
         told |= {"shut": breaker.shut_seconds, "longest": breaker.longest_seconds}
     elif ended is Ended.BUSY:
         told |= {"seconds": min(max(0.0, seconds), _DAY_SECONDS), "interval": terms.interval_seconds}
@@ -364,7 +368,7 @@ def sweep(connection: Connection, provider: str, dead: Collection[str]) -> None:
     """Free what dead holders and run-out leases hold, and count anew. A few statements: for `Ledger.run`."""
     connection.execute(_LOCK, {"provider": provider})
     connection.execute(_SWEEP, {"provider": provider, "dead": list(dead)})
-    connection.execute(_RECOUNT, {"provider": provider, "payload": f"- {provider}"})
+    connection.execute(_RECOUNT, {"provider": provider, "payload": f"- {Ended.UNASKED} {provider}"})
 
 
 def leave(connection: Connection, holder: str) -> None:
@@ -373,14 +377,14 @@ def leave(connection: Connection, holder: str) -> None:
         sweep(connection, provider, [holder])
 
 
-def heard(payload: str) -> tuple[str, str]:
-    """Return who freed something, by the last part of their name, and at which provider."""
-    who, _, provider = payload.partition(" ")
-    return who, provider
+def heard(payload: str) -> tuple[str, str, str]:
+    """Return who ended something, by the last part of their name, how it ended, and at which provider."""
+    who, ended, provider = payload.split(" ", 2)
+    return who, ended, provider
 
 
-def _payload(place: Place) -> str:
-    return f"{place.holder.rpartition('|')[2]} {place.provider}"
+def _payload(place: Place, ended: Ended) -> str:
+    return f"{place.holder.rpartition('|')[2]} {ended} {place.provider}"
 
 
 def _state(row: Row[Any]) -> State:

@@ -266,7 +266,7 @@ limits = Table(
     Column("quiet_until", DateTime(timezone=True)),
     # The breaker: breakages since the last good answer, until when nobody calls, how often in a row it came to that.
     Column("broken_in_a_row", Integer, nullable=False, server_default="0"),
-    Column("good_at", DateTime(timezone=True)),
+    Column("broken_since", DateTime(timezone=True)),
     Column("shut_until", DateTime(timezone=True)),
     Column("times_shut", Integer, nullable=False, server_default="0"),
     # After a pause, of either sort, one goes first: how many may be under way of those granted since the newest

@@ -40,7 +40,7 @@ class Wiring:
     model: str = ""
     quality: str = ""
     enhance: bool = False
-    price_usd: float = 0.0
+    price_usd: float | None = None
     batch: int = 1
     limits: Limits | None = None
     timeout_seconds: float | None = None

@@ -5,6 +5,7 @@ Knows this service's requests and answers. Knows nothing of retries, limits or w
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -24,6 +25,16 @@ NAME = "pollinations"
 _MEND_KEY = "set POLLINATIONS_API_KEY"
 
 
+class Prices(BaseModel):
+    """USD a picture at most, by model, as they were on a day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: date
+    models: dict[str, float]
+    others: float
+
+
 class Contract(BaseModel):
     """The schema of pollinations.yaml."""
 
@@ -38,6 +49,7 @@ class Contract(BaseModel):
     licence: str
     timeout_seconds: float
     calls_a_minute: int
+    prices: Prices
 
 
 @cache
@@ -50,8 +62,8 @@ class Pollinations:
     """Draws with one of Pollinations' models; safe to use from several threads, until `close`.
 
     timeout_seconds: for a whole call. connections: kept at most. enhance: let the service rewrite the prompt.
-    price_usd: of one picture, for the owner's budget; the service itself does not say. limits: None is what the
-    service's data says, `Limits()` is without limit. allow_private: also a server of your own.
+    price_usd: of one picture, as your account has it. limits: `Limits()` is without limit. What is None is as the
+    service's data says. allow_private: also a server of your own.
 
         Pollinations("sk_...")
         Pollinations("sk_...", model="zimage", enhance=True, connections=8, limits=Limits(calls_a_minute=60))
@@ -66,7 +78,7 @@ class Pollinations:
         enhance: bool = False,
         timeout_seconds: float | None = None,
         connections: int = 3,
-        price_usd: float = 0.0,
+        price_usd: float | None = None,
         limits: Limits | None = None,
         allow_private: bool = False,
         max_bytes: int = MAX_PICTURE_BYTES,
@@ -96,8 +108,10 @@ class Pollinations:
     def name(self) -> str:
         return NAME
 
-    def estimate_usd(self, order: Order, model: str | None = None) -> float:  # noqa: ARG002 - one price for all
-        return self._price_usd
+    def estimate_usd(self, order: Order, model: str | None = None) -> float:  # noqa: ARG002 - whatever the order
+        prices = contract().prices
+        listed = prices.models.get(model or self._model, prices.others)
+        return listed if self._price_usd is None else self._price_usd
 
     def capabilities(self, model: str | None = None) -> Capabilities:  # noqa: ARG002 - all of its models are alike
         told = contract()

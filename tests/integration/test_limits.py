@@ -381,7 +381,7 @@ def test_whoever_cannot_wait_for_the_end_of_a_retry_after_is_told(open_party: Op
 
 # -- the breaker ---------------------------------------------------------------------------------------------------
 
-QUICK = Breaker(failures=3, quiet_seconds=0.0, shut_seconds=0.5, longest_seconds=30)
+QUICK = Breaker(failures=3, lasting_seconds=0.0, shut_seconds=0.5, longest_seconds=30)
 
 
 def _break(times: int, *parties_of: Any, limits: Limits = MANY) -> None:
@@ -449,15 +449,16 @@ def test_breakages_that_began_before_it_was_shut_do_not_shut_it_for_longer(open_
 
 
 def test_prompts_that_break_a_service_do_not_shut_it_while_others_are_answered(open_party: OpenParty) -> None:
-    party = open_party(breaker=Breaker(failures=3, quiet_seconds=60))
+    party = open_party(breaker=Breaker(failures=3, lasting_seconds=60))
     for _ in range(3):
         call(party, MANY)
         _break(8, party)
     assert party.limiter.why_shut("fal") is None
     call(party, MANY, is_last_hope=False)
-    # The row says when the last good answer was: nothing since, and it is shut.
-    do(party.ledger, "update limits set good_at = now() - interval '61 seconds'")
-    _break(3, party)
+    # The row says when it began: nothing else since then, and it is shut.
+    _break(2, party)
+    do(party.ledger, "update limits set broken_since = now() - interval '61 seconds'")
+    _break(1, party)
     with pytest.raises(Shut):
         call(party, MANY, is_last_hope=False)
 

@@ -133,7 +133,7 @@ def test_a_provider_that_only_breaks_is_left_alone_when_another_can_be_asked(
     open_room: OpenRoom, ledger: Ledger
 ) -> None:
     one, two = Painter("one", whim=lambda _asked: Broken("one: failed (500)")), Painter("two")
-    room = open_room(one, two, concurrency=1, breaker=Breaker(failures=3, quiet_seconds=0.0))
+    room = open_room(one, two, concurrency=1, breaker=Breaker(failures=3, lasting_seconds=0.0))
     assert illustrate(room, castles(8, chain=("one", "two"))).made == 8
     assert one.calls < 8 and two.calls == 8
     skipped = [row["skipped"] for row in rows(ledger, "select skipped from jobs where skipped <> '[]'")]

@@ -305,3 +305,12 @@ def test_its_data_says_what_it_can(provider: Pollinations) -> None:
 def test_its_limit_is_the_datas_unless_another_or_none_is_told() -> None:
     told = [Pollinations("sk_x", limits=limits).limits for limits in (None, Limits(), Limits(calls_a_minute=60))]
     assert [one.calls_a_minute for one in told] == [contract().calls_a_minute, None, 60]
+
+
+def test_a_picture_is_priced_by_its_model_and_an_account_may_say_otherwise() -> None:
+    prices = contract().prices
+    assert set(prices.models) == set(contract().models) and prices.others >= max(prices.models.values())
+    order = asked().order
+    assert Pollinations("sk").estimate_usd(order) == prices.models["flux"] > 0
+    assert Pollinations("sk").estimate_usd(order, "of-tomorrow") == prices.others
+    assert Pollinations("sk", price_usd=0.0).estimate_usd(order) == 0.0

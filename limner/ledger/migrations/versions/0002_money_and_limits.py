@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("next_call_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("quiet_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("broken_in_a_row", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("good_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("broken_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("shut_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("times_shut", sa.Integer(), server_default="0", nullable=False),
         sa.Column("pauses", sa.BigInteger(), server_default="0", nullable=False),
