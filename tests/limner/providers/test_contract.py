@@ -1,8 +1,7 @@
-"""The contract of every provider: one table of what services do, and what each of it means.
+"""The contract of every provider: whatever its service does has one meaning, and costs one order at most.
 
 Each provider speaks real HTTP to its stand-in. Whatever happens: one call of `generate` submits one order, what was
-drawn and did not arrive may be paid for, no sentence has the key in it, and no address is asked but the
-service's.
+drawn and did not arrive may be paid for, no sentence has the key in it, and no address is asked but the service's own.
 """
 
 import threading
@@ -17,7 +16,6 @@ import pytest
 
 from limner.errors import (
     BadImage,
-    Broken,
     Busy,
     Cancelled,
     OutOfCredit,
@@ -29,124 +27,14 @@ from limner.errors import (
 )
 from limner.providers.seam import Answer
 from limner.quality.verifying import verify
-from tests.limner.providers.services import SERVICES, Closing, Fault, Service, Way
+from tests.limner.providers.cases import NEVER, UNAUTHORISED, Case, End, cases_of
+from tests.limner.providers.services import SERVICES, Closing, Service
 from tests.standins.serving import Running
 
 # Enough for what has to be given up, and far too little for what is slow.
 HASTY_SECONDS = 0.5
-NEVER = 600.0
 
-
-@dataclass(frozen=True)
-class End:
-    """How a call ends: with an error of exactly this kind, or with bytes that are a picture, or that are none.
-
-    may_be_paid: None where both are right. fetched: how often the picture was asked for at its address.
-    """
-
-    error: type[ProviderError] | None = None
-    may_be_paid: bool | None = None
-    is_picture: bool = True
-    wait: float | None = None
-    fetched: int | None = None
-
-
-PICTURE = End()
-NO_PICTURE = End(is_picture=False)
-UNKNOWN = End(UnknownOutcome, may_be_paid=True)
-BROKEN = End(Broken, may_be_paid=False)
-BROKEN_AND_PAID = End(Broken, may_be_paid=True)
-BUSY = End(Busy, may_be_paid=False)
-UNAUTHORISED = End(Unauthorised, may_be_paid=False)
-
-
-@dataclass(frozen=True)
-class Case:
-    """What a service does with an order, and how a call then ends where the picture is handed over in each way.
-
-    is_hasty: the call has little time.
-    """
-
-    name: str
-    fault: Fault
-    bytes: End
-    json: End
-    address: End
-    is_hasty: bool = False
-
-    def end(self, way: Way) -> End:
-        return {"bytes": self.bytes, "json": self.json, "address": self.address}[way]
-
-
-def same(name: str, fault: Fault, end: End, **more: Any) -> Case:
-    """Return a case that ends alike in every way."""
-    return Case(name, fault, end, end, end, **more)
-
-
-# What is answered to the order itself.
-ORDERS = (
-    same("nothing special", {"what": "none"}, PICTURE),
-    same("slow", {"what": "slow", "seconds": 0.3}, PICTURE),
-    Case(
-        "too slow",
-        {"what": "slow", "seconds": NEVER},
-        UNKNOWN,
-        UNKNOWN,
-        End(Unfinished, may_be_paid=True, fetched=0),
-        is_hasty=True,
-    ),
-    same("429", {"what": "429"}, BUSY),
-    same("429, come again in 17 s", {"what": "429", "retry_after": "17"}, End(Busy, False, wait=17.0)),
-    same("503", {"what": "503"}, BUSY),
-    same("503, come again in 3 s", {"what": "503", "retry_after": "3"}, End(Busy, False, wait=3.0)),
-    same("500", {"what": "500"}, BROKEN),
-    same("504 of the edge", {"what": "504"}, UNKNOWN),
-    same("401", {"what": "401"}, UNAUTHORISED),
-    same("403 that repeats the key", {"what": "echo"}, UNAUTHORISED),
-    Case("HTML at 200", {"what": "html"}, NO_PICTURE, BROKEN_AND_PAID, UNKNOWN),
-    Case("JSON of another shape", {"what": "json"}, NO_PICTURE, BROKEN_AND_PAID, UNKNOWN),
-    Case("JSON that is no object", {"what": "json", "body": [1, 2]}, NO_PICTURE, BROKEN_AND_PAID, UNKNOWN),
-    same("an answer that is cut off", {"what": "truncated"}, UNKNOWN),
-    Case("an answer that ends early", {"what": "short"}, NO_PICTURE, BROKEN_AND_PAID, UNKNOWN),
-    same("a reset in the middle", {"what": "reset"}, UNKNOWN),
-    same("a success whose answer is lost", {"what": "hang up"}, UNKNOWN),
-    same("an answer that stops", {"what": "stall"}, UNKNOWN, is_hasty=True),
-    same("an answer that trickles", {"what": "trickle", "seconds": 0.05}, UNKNOWN, is_hasty=True),
-    same("an answer of 300 MB", {"what": "huge"}, BROKEN_AND_PAID),
-    same("a compressed answer", {"what": "gzip"}, BROKEN_AND_PAID),
-    same("a redirect into the house", {"what": "redirect"}, BROKEN),
-)
-
-# What is handed over as the picture. Where it lies at an address, asking for it again costs nothing.
-PICTURES = (
-    same("a GIF", {"what": "gif"}, NO_PICTURE),
-    same("a PDF", {"what": "pdf"}, NO_PICTURE),
-    same("an SVG", {"what": "svg"}, NO_PICTURE),
-    same("one colour", {"what": "plain"}, NO_PICTURE),
-    same("177 megapixels in 38 kB", {"what": "bomb"}, NO_PICTURE),
-    Case("a page", {"what": "page"}, NO_PICTURE, NO_PICTURE, End(Unfinished, True), is_hasty=True),
-)
-
-# What happens on the way from where the picture lies; only a service that hands over an address has one.
-FILES: tuple[tuple[str, Fault, End, bool], ...] = (
-    ("cut off once", {"what": "truncated", "times": 1}, End(fetched=2), False),
-    ("reset once", {"what": "reset", "times": 1}, End(fetched=2), False),
-    ("503 once", {"what": "503", "times": 1}, End(fetched=2), False),
-    ("cut off for ever", {"what": "truncated"}, End(Unfinished, True), True),
-    ("500 for ever", {"what": "500"}, End(Unfinished, True), True),
-    ("ends early", {"what": "short"}, End(is_picture=False, fetched=1), False),
-    ("gone", {"what": "404"}, End(Broken, True, fetched=1), False),
-    ("300 MB", {"what": "huge"}, End(Broken, True, fetched=1), False),
-    ("compressed", {"what": "gzip"}, End(Broken, True, fetched=1), False),
-    ("a redirect into the house", {"what": "redirect"}, End(Broken, True, fetched=1), False),
-    (
-        "a redirect to a file",
-        {"what": "redirect", "location": "file:///etc/passwd"},
-        End(Broken, True, fetched=1),
-        False,
-    ),
-)
-
+EVERY = [(one, case) for one in SERVICES for case in cases_of(one.way)]
 AT_AN_ADDRESS = tuple(one for one in SERVICES if one.way == "address")
 
 
@@ -257,35 +145,14 @@ def is_picture(service: Service, answer: Answer) -> bool:
     return (image.width, image.height) == (service.order.width, service.order.height)
 
 
-@pytest.mark.parametrize("case", [*ORDERS, *PICTURES], ids=lambda one: one.name)
-def test_whatever_a_service_answers_has_its_meaning(
+@pytest.mark.parametrize(("service", "case"), EVERY, ids=[f"{one.name}-{case.name}" for one, case in EVERY])
+def test_whatever_a_service_does_has_its_meaning(
     service: Service, provider: Closing, hasty: Closing, standin: Running, case: Case
 ) -> None:
-    # Where a picture lies at an address it is that which is spoiled, not the answer to the order.
-    where = "file" if case in PICTURES and service.way == "address" else "submit"
-    standin.fail({**case.fault, "where": where})
-    asked = hasty if case.is_hasty else provider
-    ended, seen = call(service, asked, standin)
+    standin.fail(case.fault_for(service.way))
+    ended, seen = call(service, hasty if case.is_hasty else provider, standin)
+    # Whatever broke, the same provider goes on to the next case.
     hold(service, standin, ended, seen, case.end(service.way))
-    standin.fail()
-    assert isinstance(provider.generate(service.asked(provider)), Answer), "what was wrong then is not wrong now"
-
-
-@pytest.mark.parametrize("service", AT_AN_ADDRESS, ids=lambda one: one.name)
-@pytest.mark.parametrize(("what", "fault", "end", "is_hasty"), FILES, ids=[one[0] for one in FILES])
-def test_whatever_happens_to_a_picture_on_its_way_has_its_meaning(
-    service: Service,
-    provider: Closing,
-    hasty: Closing,
-    standin: Running,
-    what: str,
-    fault: Fault,
-    end: End,
-    is_hasty: bool,
-) -> None:
-    standin.fail({**fault, "where": "file"})
-    asked = hasty if is_hasty else provider
-    hold(service, standin, *call(service, asked, standin), end)
 
 
 def test_a_refusal_is_never_a_throttle_or_an_outage_and_says_why(
