@@ -160,7 +160,7 @@ def _call(room: Room, intent: Intent) -> Answer:
         prompt=intent.prompt,
         negative_prompt=intent.negative_prompt,
         seed=intent.seed,
-        model=intent.batch.model,
+        model=intent.model,
         references={one.of: room.bucket.get(_key_of(room, one.of)) for one in (*order.references, *order.controls)},
         provider_id=intent.provider_id,
         accepted=accepted,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from limner.jobs import Order
 from limner.planners.prompts import fit_prompt, fold_negative
-from limner.providers.seam import Capabilities
+from limner.providers.seam import Capabilities, Provider, model_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,14 @@ class Fitted:
     dropped: tuple[str, ...]
 
 
-def why_not(order: Order, can: Capabilities, model: str | None = None) -> str | None:
-    """Say why a provider cannot honour an order, or None when it can."""
+def why_not(provider: Provider, order: Order, model: str | None = None) -> str | None:
+    """Say why a provider cannot honour an order with a model (None: with one of its choice), or None when it can."""
+    chosen = model_for(provider, order, model)
+    return fault_of(order, provider.capabilities(chosen), model)
+
+
+def fault_of(order: Order, can: Capabilities, model: str | None = None) -> str | None:
+    """Say what of an order is beyond these capabilities, or None."""
     faults = {
         f"it has no model {model}": bool(model and can.models) and model not in can.models,
         _size_fault(order, can): _nearest_size(order, can) is None,
@@ -43,7 +49,7 @@ def why_not(order: Order, can: Capabilities, model: str | None = None) -> str | 
 
 
 def fit(order: Order, can: Capabilities, protected: str = "") -> Fitted:
-    """Return the order as a provider takes it that `why_not` had nothing against.
+    """Return the order as a provider takes it that `fault_of` had nothing against.
 
     protected: words of the prompt that stay whole when it has to be cut to the provider's length.
     """

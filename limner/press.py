@@ -37,7 +37,7 @@ from limner.ledger.plans import Asker, Batch, StoredJob
 from limner.ledger.quota import Caps
 from limner.pricing import price_usd
 from limner.progress import Progress
-from limner.providers.seam import Provider
+from limner.providers.seam import Provider, model_for
 from limner.studio import DAY_SECONDS, Room
 
 log = logging.getLogger(__name__)
@@ -417,7 +417,8 @@ class _Asking:
 
     def _fresh(self, turn: Turn) -> Intent:
         provider, job = self._room.providers[turn.provider], self._ours.job.job
-        fitted = _fitted(provider, self._ours.job, self._batch.model)
+        model = model_for(provider, job.order, self._batch.model)
+        fitted = _fitted(provider, self._ours.job, model)
         seed = derive_seed(job.order.session, job.key, turn.seed_number)
         return Intent(
             id=uuid4().hex,
@@ -428,10 +429,10 @@ class _Asking:
             task_run_id=None,
             # As the chain calls it: a studio may have two of a kind.
             provider=turn.provider,
-            model=self._batch.model,
+            model=model,
             number=turn.number,
             seed=seed,
-            fingerprint=plans.fingerprint(job.order, turn.provider, self._batch.model, seed),
+            fingerprint=plans.fingerprint(job.order, turn.provider, model, seed),
             order=fitted.order,
             prompt=fitted.prompt,
             negative_prompt=fitted.negative_prompt,
@@ -439,7 +440,7 @@ class _Asking:
             skipped=turn.skipped,
             timeout_seconds=provider.timeout_seconds,
             is_last_hope=self._is_last_hope(turn.provider),
-            estimate_usd=money.usd(provider.estimate_usd(fitted.order, self._batch.model)),
+            estimate_usd=money.usd(provider.estimate_usd(fitted.order, model)),
         )
 
     def _carried_on(self, left: LeftOpen, turn: Turn) -> Intent:
@@ -469,7 +470,7 @@ def why_not(provider: Provider | None, job: StoredJob, model: str | None) -> str
     """Say why a provider cannot honour a job's order, or None when it can."""
     if provider is None:
         return "it is not configured"
-    return cannot(job.job.order, provider.capabilities(model), model)
+    return cannot(provider, job.job.order, model)
 
 
 def _fitted(provider: Provider, job: StoredJob, model: str | None) -> Fitted:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from limner.fitting import fit, why_not
 from limner.jobs import Order
-from limner.providers.seam import Provider
+from limner.providers.seam import Provider, model_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,13 @@ class Estimate:
 
 def estimate_usd(provider: Provider, order: Order, model: str | None) -> float:
     """Return what one call costs at most, as far as the provider's price table knows."""
-    return provider.estimate_usd(fit(order, provider.capabilities(model)).order, model)
+    chosen = model_for(provider, order, model)
+    return provider.estimate_usd(fit(order, provider.capabilities(chosen)).order, chosen)
 
 
 def price_usd(chain: Sequence[Provider], order: Order, model: str | None) -> float:
     """Return what an order costs at the first provider of the chain that can honour it; nothing where none can."""
-    able = (one for one in chain if why_not(order, one.capabilities(model), model) is None)
+    able = (one for one in chain if why_not(one, order, model) is None)
     return next((estimate_usd(one, order, model) for one in able), 0.0)
 
 
@@ -40,7 +41,7 @@ def by_provider(
 
 
 def _by_one(provider: Provider, orders: Sequence[Order], model: str | None) -> Estimate:
-    reasons = [why_not(order, provider.capabilities(model), model) for order in orders]
+    reasons = [why_not(provider, order, model) for order in orders]
     able = [order for order, reason in zip(orders, reasons, strict=True) if reason is None]
     usd = sum(estimate_usd(provider, order, model) for order in able)
     return Estimate(len(able), round(usd, 6), next(filter(None, reasons), ""))

@@ -110,6 +110,18 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class ChoosesModel(Protocol):
+    """A provider whose model follows from what an order leans on, where the caller names none."""
+
+    def model_for(self, order: Order, model: str | None = None) -> str: ...
+
+
+def model_for(provider: Provider, order: Order, model: str | None) -> str | None:
+    """Return the model that a provider would draw an order with; None is its default."""
+    return provider.model_for(order, model) if isinstance(provider, ChoosesModel) else model
+
+
+@runtime_checkable
 class Checked(Protocol):
     """A provider that can look ahead: a model about to be shut down, a key that does not fit."""
 
