@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 1.9
 
 # How often whoever waits looks whether they are to stop.
-_LOOK_UP_SECONDS = 0.05
+_LOOK_UP_SECONDS = 0.1
 
 # How often this process looks whether a provider's slots are held by the dead.
 _SWEEP_SECONDS = 1.0
@@ -131,7 +131,7 @@ class Limiter:
         finally:
             line.leave(waiter)
             if slot is None:
-                self._step_back(waiter)
+                self._step_back(line, waiter)
         return slot
 
     def _ask(self, line: "_Line", waiter: "_Waiter") -> tuple["Slot | None", float]:
@@ -174,7 +174,7 @@ class Limiter:
     def _seconds(self, line: "_Line", waiter: "_Waiter", reply: Reply) -> float:
         self._notices.listen()
         seconds = reply.wait_seconds(waiter.terms)
-        waiter.knows_when = seconds is not None and not reply.ahead and reply.state.pause_seconds <= 0
+        waiter.knows_when = seconds is not None and reply.state.pause_seconds <= 0
         if seconds is None:
             return 0.0 if self._sweep(line) else _POLL_SECONDS
         return min(seconds, _POLL_SECONDS)
@@ -190,19 +190,20 @@ class Limiter:
         log.info("%s: what processes that are gone held is free again", line.provider)
         return True
 
-    def _step_back(self, waiter: "_Waiter") -> None:
+    def _step_back(self, line: "_Line", waiter: "_Waiter") -> None:
         if waiter.is_in_ledger:
             with suppress(LedgerUnreachable):  # the place in line then ends by itself
-                self._tell(waiter.place, Ended.LEFT, waiter.terms, patience_seconds=0)
+                self._tell(waiter.place, Ended.UNASKED, waiter.terms, patience_seconds=0)
+            line.wake_first(whoever=True)
 
     def _heard(self, said: str | None) -> None:
-        who, provider = rows.heard(said or "")
+        who, ended, provider = ("", "", "") if said is None else rows.heard(said)
         if who == self._holder.name.rpartition("|")[2]:
             return  # woken without it
         with self._lock:
             lines = [line for line in self._lines.values() if said is None or line.provider == provider]
         for line in lines:
-            line.wake_first()
+            line.wake_first(whoever=ended == Ended.UNASKED)
 
     # -- to know without asking ------------------------------------------------------------------------------------
 
@@ -301,7 +302,7 @@ class _Waiter:
     is_last_hope: bool
     # Whether the ledger may have its place in line.
     is_in_ledger: bool = False
-    # It waits for the rate alone, which nobody's end brings nearer.
+    # It waits for the rate alone, which the end of no call brings nearer.
     knows_when: bool = False
     wake: threading.Event = field(default_factory=threading.Event)
     number: int = field(default_factory=lambda: next(_numbers))
@@ -377,10 +378,11 @@ class _Line:
             self._busy -= 1
         self.wake_first(but=waiter)
 
-    def wake_first(self, but: _Waiter | None = None) -> None:
+    def wake_first(self, but: _Waiter | None = None, *, whoever: bool = False) -> None:
+        """Have the best ask again, but for one who knows when: that is only nearer when someone ahead has gone."""
         with self._lock:
             first = self._waiting[0] if self._waiting else None
-            if first is not None and first is not but and not first.knows_when:
+            if first is not None and first is not but and (whoever or not first.knows_when):
                 first.wake.set()
 
     @property

@@ -109,12 +109,12 @@ class Calling:
             with party.limiter.slot("fal", limits, priority, stop=self.stop, **more) as slot:
                 self.began = time.monotonic()
                 self.has_slot.set()
-                self._free.wait(60)
+                self._free.wait(120)
                 self._end(slot)
         except Exception as error:
             self.error = error
 
-    def gets_in(self, seconds: float = 20) -> "Calling":
+    def gets_in(self, seconds: float = 60) -> "Calling":
         assert self.has_slot.wait(seconds), f"no slot, but {self.error!r}"
         return self
 
@@ -123,7 +123,7 @@ class Calling:
         self._free.set()
         self.is_over()
 
-    def is_over(self, seconds: float = 20) -> "Calling":
+    def is_over(self, seconds: float = 60) -> "Calling":
         self._thread.join(seconds)
         assert not self._thread.is_alive(), "it still waits"
         return self
