@@ -1,6 +1,6 @@
 # Everything a person does with a clone. `make demo` needs Python 3.11 or newer and a network the first time, no more.
 
-.PHONY: demo test check chaos pictures lock clean base dev
+.PHONY: demo test check chaos pictures lock clean base dev local
 .NOTPARALLEL:
 .DEFAULT_GOAL := demo
 
@@ -15,10 +15,15 @@ pip := $(run) pip install -qq --disable-pip-version-check
 stamped = { pwd; cat $(1) pyproject.toml; } | cmp -s - .venv/installed-$(1) 2>/dev/null
 install = $(pip) -r $(1) && $(pip) --no-deps --editable . && { pwd; cat $(1) pyproject.toml; } > .venv/installed-$(1)
 
+# A torch that somebody chose themselves, for their GPU; it stays.
+has_own_torch = { test ! -e .venv/installed-requirements-local-cpu.lock && $(run) pip show --quiet torch 2>/dev/null; }
+
 demo: base
 	@.venv/bin/limner demo
 
 test: dev
+	@$(MAKE) --no-print-directory local || \
+		echo "No build of torch for any processor is to be had here: the tests of a local model are left out." >&2
 	@$(run) pytest
 
 check: dev
@@ -42,6 +47,9 @@ lock: .venv/bin/pip
 		build/uv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-header --no-annotate \
 			$${name:+--extra} $$name --output-file "requirements$${name:+-}$$name.lock" || exit 1; \
 	done
+	@grep -vxFf requirements.lock requirements-local.lock | grep -vE '^(nvidia-|cuda-|triton=)' | \
+		sed "/^torch==/ { s/$$/ ; sys_platform != 'linux'/p; s/ ;.*/+cpu ; sys_platform == 'linux'/; }" \
+		> requirements-local-cpu.lock
 
 clean:
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
@@ -57,6 +65,12 @@ dev: .venv/bin/pip
 	@$(call stamped,requirements-dev.lock) || { \
 		echo "Installing Limner and what checks it into .venv."; \
 		$(call install,requirements-dev.lock); }
+
+# What a local model needs on top, with the torch that has no GPU's libraries, which are gigabytes. No such build, no torch.
+local: dev
+	@$(call stamped,requirements-local-cpu.lock) || $(has_own_torch) || { \
+		echo "Installing what runs a local model into .venv; half a minute more."; \
+		$(call install,requirements-local-cpu.lock); }
 
 # A Python that went away, or that was never whole, is made anew.
 ifneq ($(shell .venv/bin/python -c 'print(1)' 2>/dev/null),1)

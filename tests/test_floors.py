@@ -34,7 +34,14 @@ def test_every_contract_of_the_floors_holds(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize(
     "module",
-    ["limner.press", "limner.illustrating", "limner.requests", "limner.home.ledger", "limner.providers.sketch"],
+    [
+        "limner.press",
+        "limner.illustrating",
+        "limner.requests",
+        "limner.home.ledger",
+        "limner.providers.sketch",
+        "limner.providers.diffusers",
+    ],
 )
 def test_the_craft_loads_neither_prefect_nor_a_model(module: str) -> None:
     loaded = loaded_by(module)
@@ -62,6 +69,25 @@ def test_the_larger_locks_hold_the_base_lock_in_the_same_versions(name: str) -> 
 
     base, larger = pins("requirements.lock"), pins(name)
     assert base.items() <= larger.items()
+
+
+def test_the_lock_for_the_processor_is_the_local_one_without_what_gpus_need() -> None:
+    def rows(lock: str) -> list[str]:
+        return [line for line in (ROOT / lock).read_text("utf-8").splitlines() if line.strip()]
+
+    pins = [line.replace("+cpu", "") for line in rows("requirements-local-cpu.lock")]
+    local = {Requirement(line).name: str(Requirement(line).specifier) for line in rows("requirements-local.lock")}
+    dev = {Requirement(line).name: str(Requirement(line).specifier) for line in rows("requirements-dev.lock")}
+    for one in map(Requirement, pins):
+        assert not one.name.startswith(("nvidia", "cuda", "triton"))
+        # Several rows of one name are for several Pythons.
+        assert one.name == "networkx" or str(one.specifier) == local[one.name] == dev.get(one.name, local[one.name])
+    # On Linux the build without a suffix brings gigabytes for GPUs.
+    torch = [line for line in rows("requirements-local-cpu.lock") if line.startswith("torch==")]
+    assert [("+cpu" in line, line.endswith("sys_platform == 'linux'")) for line in torch].count((True, True)) == 1
+    assert all("+cpu" in line or line.endswith("sys_platform != 'linux'") for line in torch)
+    both = {Requirement(line).name for line in [*rows("requirements.lock"), *pins]}
+    assert {Requirement(one).name for one in PYPROJECT["project"]["optional-dependencies"]["local"]} <= both
 
 
 def test_the_locks_satisfy_every_requirement_of_the_project() -> None:

@@ -1,0 +1,161 @@
+"""Gathering: calls that wait together are drawn together, each gets its own end, and nobody is left waiting."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from limner.errors import Broken, Cancelled, ProviderError
+from limner.providers.diffusers.gathering import Gathering, Place
+
+Pictures = Gathering[str, str]
+
+
+def never() -> ProviderError | None:
+    return None
+
+
+class Painter:
+    """Draws words as their capitals, one batch for each time it is let: while it is held, others gather behind it."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.has_begun = threading.Event()
+        self.breaks: BaseException | None = None
+        self._may_draw = threading.Semaphore(0)
+
+    def let(self, batches: int = 100) -> None:
+        self._may_draw.release(batches)
+
+    def draw(self, places: Sequence[Place[str, str]]) -> None:
+        self.batches.append([place.wanted for place in places])
+        self.has_begun.set()
+        assert self._may_draw.acquire(timeout=20)
+        if self.breaks is not None:
+            raise self.breaks
+        for place in places:
+            place.end(place.wanted.upper() if place.wanted != "bad" else Broken("it is bad"))
+
+
+def ask(
+    pictures: Pictures,
+    pool: ThreadPoolExecutor,
+    word: str,
+    like: str = "",
+    most: int = 4,
+    leave: Callable[[], ProviderError | None] = never,
+) -> Future[str]:
+    """Ask from a thread of its own; returns once its place is in the queue."""
+    before = len(pictures._waiting)
+    asked = pool.submit(pictures.take_part, Place(word, like, leave), lambda: most)
+    while len(pictures._waiting) == before and not asked.done():
+        threading.Event().wait(0.001)
+    return asked
+
+
+def held(painter: Painter, pool: ThreadPoolExecutor) -> tuple[Pictures, Future[str]]:
+    """Return a queue before a painter who is busy with a first picture."""
+    pictures = Pictures(painter.draw)
+    first = pool.submit(pictures.take_part, Place("first", "other", never), lambda: 1)
+    assert painter.has_begun.wait(20)
+    return pictures, first
+
+
+def test_calls_that_wait_are_drawn_in_one() -> None:
+    painter = Painter()
+    with ThreadPoolExecutor(8) as pool:
+        pictures, first = held(painter, pool)
+        others = [ask(pictures, pool, word) for word in ("a", "b", "c")]
+        painter.let()
+        assert [one.result(20) for one in (first, *others)] == ["FIRST", "A", "B", "C"]
+    assert painter.batches == [["first"], ["a", "b", "c"]]
+
+
+def test_only_calls_that_are_alike_are_drawn_together_and_none_overtakes_the_first() -> None:
+    painter = Painter()
+    with ThreadPoolExecutor(8) as pool:
+        pictures, _ = held(painter, pool)
+        others = [ask(pictures, pool, word, like) for word, like in (("a", "x"), ("b", "y"), ("c", "x"), ("d", "y"))]
+        painter.let()
+        assert [one.result(20) for one in others] == ["A", "B", "C", "D"]
+    assert painter.batches[1:] == [["a", "c"], ["b", "d"]]
+
+
+def test_no_more_are_drawn_at_once_than_fit() -> None:
+    painter = Painter()
+    with ThreadPoolExecutor(8) as pool:
+        pictures, _ = held(painter, pool)
+        others = [ask(pictures, pool, word, most=2) for word in ("a", "b", "c", "d", "e")]
+        painter.let()
+        assert [one.result(20) for one in others] == ["A", "B", "C", "D", "E"]
+    assert painter.batches[1:] == [["a", "b"], ["c", "d"], ["e"]]
+
+
+def test_one_that_fails_leaves_the_others_of_its_batch_alone() -> None:
+    painter = Painter()
+    with ThreadPoolExecutor(8) as pool:
+        pictures, _ = held(painter, pool)
+        good, bad = ask(pictures, pool, "a"), ask(pictures, pool, "bad")
+        painter.let()
+        assert good.result(20) == "A"
+        with pytest.raises(Broken, match="it is bad"):
+            bad.result(20)
+
+
+def test_who_waits_and_is_not_wanted_any_more_leaves_and_is_not_drawn() -> None:
+    painter, stop = Painter(), threading.Event()
+    with ThreadPoolExecutor(8) as pool:
+        pictures, first = held(painter, pool)
+        gone = ask(pictures, pool, "a", leave=lambda: Cancelled("stopped") if stop.is_set() else None)
+        stays = ask(pictures, pool, "b")
+        stop.set()
+        with pytest.raises(Cancelled):
+            gone.result(20)
+        assert not first.done()
+        painter.let()
+        assert stays.result(20) == "B"
+    assert painter.batches[1:] == [["b"]]
+
+
+def test_who_is_being_drawn_and_is_not_wanted_any_more_leaves_the_others_to_it() -> None:
+    painter, stop = Painter(), threading.Event()
+    with ThreadPoolExecutor(8) as pool:
+        pictures, _ = held(painter, pool)
+        stays = ask(pictures, pool, "a")
+        gone = ask(pictures, pool, "b", leave=lambda: Cancelled("stopped") if stop.is_set() else None)
+        painter.has_begun.clear()
+        painter.let(1)
+        assert painter.has_begun.wait(20)
+        stop.set()
+        assert isinstance(gone.exception(20), Cancelled)
+        assert not stays.done()
+        painter.let()
+        assert stays.result(20) == "A"
+    assert painter.batches[1:] == [["a", "b"]]
+
+
+def test_nobody_waits_for_a_call_that_was_torn_away() -> None:
+    painter = Painter()
+    with ThreadPoolExecutor(8) as pool:
+        pictures, first = held(painter, pool)
+        painter.breaks = SystemExit("the thread ended")
+        others = [ask(pictures, pool, word) for word in ("a", "b")]
+        painter.let()
+        ends = [one.exception(20) for one in (first, *others)]
+    # Whoever drew is told itself; whom it drew for is told that it was broken off.
+    assert [type(one) for one in ends] == [SystemExit, SystemExit, Broken]
+
+
+def test_the_first_waits_a_moment_for_those_that_were_started_with_it() -> None:
+    painter = Painter()
+    painter.let()
+    pictures, together = Pictures(painter.draw), threading.Barrier(4)
+
+    def one(word: str) -> str:
+        together.wait(20)
+        return pictures.take_part(Place(word, "", never), lambda: 4)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(one, "abcd")) == ["A", "B", "C", "D"]
+    assert len(painter.batches) < 4
