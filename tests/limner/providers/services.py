@@ -70,9 +70,8 @@ class Service:
 
     def asked(self, provider: Provider, prompt: str = "a castle", **more: Any) -> Asked:
         """Return a call for the service's order, fitted as the press fits it."""
-        can = provider.capabilities()
-        assert why_not(self.order, can) is None
-        fitted = fit(self.order, can)
+        assert why_not(provider, self.order) is None
+        fitted = fit(self.order, provider.capabilities())
         return Asked(order=fitted.order, prompt=prompt, negative_prompt="", seed=7, **more)
 
 
