@@ -29,6 +29,12 @@ class LimnerProvider(LimnerBlock):
         default=None, ge=0, le=100, title="Price, USD", description="Of a picture, by pollinations; empty: its table."
     )
     batch: int = Field(default=1, ge=1, le=64, title="Batch", description="Pictures a call, of diffusers.")
+    steps: int | None = Field(
+        default=None, ge=1, le=1000, title="Steps", description="The only ones that a model of diffusers draws with."
+    )
+    guidance: float | None = Field(
+        default=None, ge=0, le=100, title="Guidance", description="The only scale that a model of diffusers draws with."
+    )
     calls_at_once: int | None = Field(
         default=None, ge=0, le=1000, title="Calls at once", description="Over all processes; 0: without limit."
     )
@@ -56,6 +62,8 @@ class LimnerProvider(LimnerBlock):
             enhance=self.enhance,
             price_usd=self.price_usd,
             batch=self.batch,
+            steps=self.steps,
+            guidance=self.guidance,
             limits=limits_of(self.calls_at_once, self.calls_a_minute),
             timeout_seconds=self.timeout_seconds,
             allow_private=self.allow_private,

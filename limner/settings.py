@@ -14,6 +14,8 @@ Knows nothing of Prefect or of blocks; nothing is read on import, and no `.env` 
 | REPLICATE_API_TOKEN, LIMNER_REPLICATE_URL, _MODEL, _CALLS_A_MINUTE | the Replicate provider | none |
 | POLLINATIONS_API_KEY, LIMNER_POLLINATIONS_URL, _MODEL, _CALLS_A_MINUTE | the Pollinations provider | none |
 | LIMNER_DIFFUSERS_MODEL | a local model: its folder, or its id | none |
+| LIMNER_DIFFUSERS_BATCH | pictures in one call of it | 1 |
+| LIMNER_DIFFUSERS_STEPS, _GUIDANCE | the only ones that it draws with | the order's |
 | LIMNER_ALLOW_PRIVATE_ADDRESSES | let providers be on this machine or in a private network | off |
 | LIMNER_CONCURRENCY | pictures at once | the studio's |
 | LIMNER_LEASE_SECONDS | how long a claim lives without a heartbeat | 30 |
@@ -112,6 +114,9 @@ class Settings(BaseSettings):
     pollinations_model: str | None = None
     pollinations_calls_a_minute: float | None = Field(default=None, ge=0)
     diffusers_model: str | None = None
+    diffusers_batch: int = Field(default=1, ge=1, le=64)
+    diffusers_steps: int | None = Field(default=None, ge=1, le=1000)
+    diffusers_guidance: float | None = Field(default=None, ge=0, le=100)
     allow_private_addresses: bool = False
 
     concurrency: int | None = Field(default=None, ge=1, le=1000)

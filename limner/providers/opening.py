@@ -31,7 +31,8 @@ class Wiring:
     """What a provider is opened with; None and "" leave it to the provider's own data.
 
     connections: of this process. limits: over all processes. quality: of openai. enhance, price_usd: of pollinations.
-    batch: pictures a call, of diffusers. allow_private: addresses of this machine and of private networks too.
+    batch, steps, guidance: of diffusers; pictures a call, and the only steps and scale that its model draws with.
+    allow_private: addresses of this machine and of private networks too.
     """
 
     kind: Kind
@@ -42,6 +43,8 @@ class Wiring:
     enhance: bool = False
     price_usd: float | None = None
     batch: int = 1
+    steps: int | None = None
+    guidance: float | None = None
     limits: Limits | None = None
     timeout_seconds: float | None = None
     allow_private: bool = False
@@ -65,7 +68,13 @@ def wirings_of(settings: Settings) -> dict[str, Wiring]:
     if "openai" in found:
         found["openai"] = replace(found["openai"], quality=settings.openai_quality or "")
     if settings.diffusers_model is not None:
-        found["diffusers"] = Wiring("diffusers", model=settings.diffusers_model)
+        found["diffusers"] = Wiring(
+            "diffusers",
+            model=settings.diffusers_model,
+            batch=settings.diffusers_batch,
+            steps=settings.diffusers_steps,
+            guidance=settings.diffusers_guidance,
+        )
     return found
 
 
@@ -165,7 +174,14 @@ def _pollinations(wiring: Wiring, connections: int) -> Provider:
 def _diffusers(wiring: Wiring, _connections: int) -> Provider:
     from limner.providers.diffusers import Diffusers  # noqa: PLC0415
 
-    return Diffusers(wiring.model, batch=wiring.batch, timeout_seconds=wiring.timeout_seconds)
+    return Diffusers(
+        wiring.model,
+        batch=wiring.batch,
+        steps=wiring.steps,
+        guidance=wiring.guidance,
+        timeout_seconds=wiring.timeout_seconds,
+        limits=wiring.limits,
+    )
 
 
 _OPENERS: dict[Kind, Callable[[Wiring, int], Provider]] = {
