@@ -25,6 +25,7 @@ from limner.errors import (
     LimnerError,
     ProviderError,
     Rejected,
+    Shut,
     Unfinished,
 )
 from limner.jobs import Artifact, Image, Verdict, artifact_key, plain
@@ -51,6 +52,7 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
     picture could not be stored.
     """
     with _slot(room, intent) as slot:
+        _refuse_if_shut(room, intent)
         _doubt_no_more(room)
         started = time.monotonic()
         room.reach("intent")
@@ -58,7 +60,7 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
         try:
             answer = _call(room, intent)
         except Exception as error:
-            _free(slot, error)
+            _free(room, intent, slot, error)
             _end_without_answer(room, intent, error, time.monotonic() - started)
             raise
         # Free for the next call while this answer is looked at.
@@ -90,17 +92,27 @@ def _slot(room: Room, intent: Intent) -> AbstractContextManager[Slot]:
     )
 
 
-def _free(slot: Slot, error: Exception) -> None:
+def _refuse_if_shut(room: Room, intent: Intent) -> None:
+    """Raise Shut for a provider that was found to be of no use to this run while we waited for it."""
+    if (reason := room.progress(intent.batch.id).shut.get(intent.provider)) is not None:
+        raise Shut(f"{intent.provider}: {reason}.")
+
+
+def _free(room: Room, intent: Intent, slot: Slot, error: Exception) -> None:
     """Give the slot back, and let everybody know what the answer says of the provider."""
     rule = rule_for(error) if isinstance(error, ProviderError) else None
-    if isinstance(error, Busy):
-        slot.busy(error.retry_after_seconds)
-    elif rule is not None and rule.is_breakage:
-        slot.broken()
-    elif rule is not None and not rule.shuts_for_the_run:
-        slot.good()
-    else:
+    if rule is None:
         slot.release()
+    elif isinstance(error, Busy):
+        slot.busy(error.retry_after_seconds)
+    elif rule.is_breakage:
+        slot.broken()
+    elif rule.shuts_for_the_run:
+        # Known before the slot is free, or whoever gets it would ask too.
+        room.progress(intent.batch.id).shut[intent.provider] = f"it was {rule.outcome} in this run"
+        slot.release()
+    else:
+        slot.good()
 
 
 def _intend(room: Room, intent: Intent) -> None:

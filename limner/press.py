@@ -16,7 +16,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from limner.calling import cap_usd, make, put
-from limner.chain import Outcome, Turn, ask_in_turn, rule_for
+from limner.chain import Outcome, Turn, ask_in_turn
 from limner.errors import (
     BatchStopped,
     DiskFull,
@@ -25,7 +25,6 @@ from limner.errors import (
     LimnerError,
     NothingToMake,
     OverBudget,
-    ProviderError,
 )
 from limner.fitting import Fitted, fit
 from limner.fitting import why_not as cannot
@@ -326,13 +325,7 @@ def _ask_providers(room: Room, batch: Batch, ours: _Ours, run_id: str | None, as
 
     def attempt(turn: Turn) -> str:
         intent = asking.intent(turn)
-        try:
-            return ask(
-                ours.job, turn, lambda task_run_id: make(room, replace(intent, task_run_id=task_run_id), started)
-            )
-        except LimnerError as error:
-            asking.heed(turn.provider, error)
-            raise
+        return ask(ours.job, turn, lambda task_run_id: make(room, replace(intent, task_run_id=task_run_id), started))
 
     return ask_in_turn(
         asking.chain,
@@ -401,12 +394,6 @@ class _Asking:
     def _is_last_hope(self, name: str) -> bool:
         chain = self.chain
         return all(self._never(later) for later in chain[chain.index(name) + 1 :])
-
-    def heed(self, name: str, error: LimnerError) -> None:
-        """Let other jobs know what an answer says of its provider."""
-        rule = rule_for(error) if isinstance(error, ProviderError) else None
-        if rule is not None and rule.shuts_for_the_run:
-            self._room.progress(self._batch.id).shut[name] = f"it was {rule.outcome} in this run"
 
     def intent(self, turn: Turn) -> Intent:
         """Return the intent of a call: that of the attempt left open, once, else a fresh one."""

@@ -56,6 +56,15 @@ class Wiring:
             )
         return self.key.get_secret_value()
 
+    def address(self) -> str | None:
+        """Return where the service is; raises BadInput where whoever stands on the way could read the key."""
+        if self.base_url and not (self.allow_private or self.base_url.lower().startswith("https://")):
+            raise BadInput(
+                f"{self.kind}: {self.base_url} is no https address; give one, or, for a server of your own, set "
+                "LIMNER_ALLOW_PRIVATE_ADDRESSES=true."
+            )
+        return self.base_url or None
+
 
 def wirings_of(settings: Settings) -> dict[str, Wiring]:
     """Return every provider that the environment turns on, by name; `sketch` needs nothing."""
@@ -117,7 +126,7 @@ def _openai(wiring: Wiring, connections: int) -> Provider:
 
     return OpenAI(
         wiring.secret(),
-        base_url=wiring.base_url or None,
+        base_url=wiring.address(),
         model=wiring.model or None,
         quality=wiring.quality or None,
         timeout_seconds=wiring.timeout_seconds,
@@ -132,7 +141,7 @@ def _fal(wiring: Wiring, connections: int) -> Provider:
 
     return Fal(
         wiring.secret(),
-        base_url=wiring.base_url or None,
+        base_url=wiring.address(),
         model=wiring.model or None,
         timeout_seconds=wiring.timeout_seconds,
         connections=connections,
@@ -146,7 +155,7 @@ def _replicate(wiring: Wiring, connections: int) -> Provider:
 
     return Replicate(
         wiring.secret(),
-        base_url=wiring.base_url or None,
+        base_url=wiring.address(),
         model=wiring.model or None,
         timeout_seconds=wiring.timeout_seconds,
         connections=connections,
@@ -160,7 +169,7 @@ def _pollinations(wiring: Wiring, connections: int) -> Provider:
 
     return Pollinations(
         wiring.secret(),
-        base_url=wiring.base_url or None,
+        base_url=wiring.address(),
         model=wiring.model or None,
         enhance=wiring.enhance,
         price_usd=wiring.price_usd,

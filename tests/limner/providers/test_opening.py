@@ -1,5 +1,7 @@
 """Which providers there are, and what turns them on."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import SecretStr
 
@@ -52,3 +54,11 @@ def test_the_limits_of_the_data_are_those_of_the_specification() -> None:
 
 def test_the_chains_of_the_tiers_name_providers_that_there_are() -> None:
     assert {name for tier in load_tiers().values() for name in tier.chain} <= set(KINDS)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("sketch", "diffusers")])
+def test_a_key_never_goes_over_plain_http_but_to_a_server_of_ones_own(kind: str) -> None:
+    plain = Wiring(kind, SecretStr("k"), base_url="http://api.example.org/v1")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="is no https address; give one, or"):
+        open_provider(plain, 1)
+    assert open_provider(replace(plain, allow_private=True), 1).name == kind
