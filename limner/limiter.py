@@ -41,6 +41,9 @@ _LOOK_UP_SECONDS = 0.1
 # How often this process looks whether a provider's slots are held by the dead.
 _SWEEP_SECONDS = 1.0
 
+# Somebody ahead has gone, or a call that was not taken does not count: the rate's next moment is nearer than it was.
+_BRINGS_NEARER = (Ended.UNASKED, Ended.BUSY)
+
 # How old what is known of a provider may be: of one that has no limits, and of one that is shut.
 _STALE_SECONDS = 5.0
 _STALE_SHUT_SECONDS = 1.0
@@ -203,7 +206,7 @@ class Limiter:
         with self._lock:
             lines = [line for line in self._lines.values() if said is None or line.provider == provider]
         for line in lines:
-            line.wake_first(whoever=ended == Ended.UNASKED)
+            line.wake_first(whoever=ended in _BRINGS_NEARER)
 
     # -- to know without asking ------------------------------------------------------------------------------------
 
@@ -232,15 +235,17 @@ class Limiter:
         finally:
             with self._lock:
                 self._held.discard(slot.place.id)
-            slot.line.give_back()
+            slot.line.give_back(whoever=ended in _BRINGS_NEARER)
 
     def _tell(
         self, place: Place, ended: Ended, terms: Terms, seconds: float = 0.0, patience_seconds: float | None = None
     ) -> State | None:
         def tell(connection: Connection) -> State | None:
-            if ended in (Ended.BROKEN, Ended.BUSY):
+            state = rows.end(connection, place, ended, terms, self._breaker, seconds)
+            if state is None and ended in (Ended.BROKEN, Ended.BUSY):
                 rows.ensure(connection, place.provider)
-            return rows.end(connection, place, ended, terms, self._breaker, seconds)
+                state = rows.end(connection, place, ended, terms, self._breaker, seconds)
+            return state
 
         return self._ledger.ask(tell, patience_seconds)
 
@@ -302,7 +307,7 @@ class _Waiter:
     is_last_hope: bool
     # Whether the ledger may have its place in line.
     is_in_ledger: bool = False
-    # It waits for the rate alone, which the end of no call brings nearer.
+    # It waits for the rate alone, which the end of a call does not bring nearer.
     knows_when: bool = False
     wake: threading.Event = field(default_factory=threading.Event)
     number: int = field(default_factory=lambda: next(_numbers))
@@ -372,14 +377,14 @@ class _Line:
             self._busy += takes
         return takes
 
-    def give_back(self, waiter: _Waiter | None = None) -> None:
+    def give_back(self, waiter: _Waiter | None = None, *, whoever: bool = False) -> None:
         """Give a call back; `waiter` is who could not use it, and need not be woken for it."""
         with self._lock:
             self._busy -= 1
-        self.wake_first(but=waiter)
+        self.wake_first(but=waiter, whoever=whoever)
 
     def wake_first(self, but: _Waiter | None = None, *, whoever: bool = False) -> None:
-        """Have the best ask again, but for one who knows when: that is only nearer when someone ahead has gone."""
+        """Have the best ask again; one who knows when only if it may be nearer than they know."""
         with self._lock:
             first = self._waiting[0] if self._waiting else None
             if first is not None and first is not but and (whoever or not first.knows_when):

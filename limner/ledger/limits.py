@@ -31,7 +31,11 @@ _STRETCH = 1.02
 _NEARLY_SECONDS = 0.005
 _EARLY_SECONDS = 0.004
 
-# After a pause the number of calls under way doubles with each good answer, up to this.
+# A service has said no within this. Where calls are further apart, none follows another that may yet be refused.
+_NO_SECONDS = 0.5
+
+# After a pause one goes first, then one more, since a service that counts a minute takes one and refuses the next; then
+# the number of calls under way doubles with each good answer, up to this.
 _FREE_AGAIN = 32
 
 _DAY_SECONDS = 86_400.0
@@ -87,7 +91,8 @@ class Ended(StrEnum):
 class State:
     """How a provider stands: seconds until it may be called again (0 or less: now), and calls under way.
 
-    at_most: after a pause, how many may be under way of those granted since; `under_way` is how many are.
+    at_most: after a pause, how many may be under way of those granted since; `under_way` is how many are. 0: one, and
+    none was answered yet.
     """
 
     quiet_seconds: float = 0.0
@@ -138,7 +143,7 @@ class Reply:
         """Return when to ask again after a no; None when only somebody else's end can help."""
         state = self.state
         is_full = state.taken + self.ahead >= terms.at_once
-        is_behind = state.at_most is not None and state.under_way + self.ahead >= state.at_most
+        is_behind = state.at_most is not None and state.under_way + self.ahead >= max(1, state.at_most)
         if is_full or is_behind:
             return None
         rate = state.rate_seconds + self.ahead * terms.interval_seconds - _EARLY_SECONDS if terms.spacing_seconds else 0
@@ -183,7 +188,7 @@ _ASK = text(f"""
          where provider = :provider
            and not exists (select from had)
            and taken + ahead < :at_once
-           and (at_most is null or under_way + ahead < at_most)
+           and (at_most is null or under_way + ahead < greatest(1, at_most))
            and greatest(quiet_until, shut_until, '-infinity') <= clock_timestamp()
            and (:interval = 0 or next_call_at is null or not {_IS_SANE}
                 or next_call_at + make_interval(secs => ahead * :interval - :nearly) <= clock_timestamp())
@@ -231,8 +236,8 @@ def _end(under_way: str = "", more: str = "") -> TextClause:
 _GOOD = """
     , broken_since = null, broken_in_a_row = 0, times_shut = 0, shut_until = null,
     at_most = case when quiet_until > clock_timestamp() then at_most
-                   when :paced or 2 * at_most >= :free then null
-                   else 2 * at_most end
+                   when at_most is null or :paced or 2 * at_most >= :free then null
+                   else greatest(1, 2 * at_most) end
 """
 # A breakage of a call that began before the provider was shut does not shut it for longer.
 _OPENS = """(
@@ -247,13 +252,15 @@ _BROKEN = f"""
         + make_interval(secs => least(:shut * 2 ^ least(times_shut, 20), :longest)) else shut_until end,
     times_shut = times_shut + {_OPENS}::int,
     pauses = pauses + {_OPENS}::int,
-    at_most = case when {_OPENS} then 1 else at_most end
+    at_most = case when {_OPENS} then 0 else at_most end
 """
-# The service did not take this call, so that it counts towards no rate.
+# The service did not take this call, so that it counts towards no rate. One then goes first, unless the rate alone sees
+# to it that no crowd follows.
 _BUSY = """
     , quiet_until = greatest(quiet_until, clock_timestamp() + make_interval(secs => :seconds)),
     next_call_at = next_call_at - make_interval(secs => :interval) * (select count(*) from gone),
-    pauses = pauses + 1, at_most = 1
+    pauses = pauses + 1,
+    at_most = case when :interval > :no then at_most else 0 end
 """
 _ENDS = {
     Ended.UNASKED: _end(),
@@ -343,6 +350,7 @@ def end(
         told |= {"shut": breaker.shut_seconds, "longest": breaker.longest_seconds}
     elif ended is Ended.BUSY:
         told |= {"seconds": min(max(0.0, seconds), _DAY_SECONDS), "interval": terms.interval_seconds}
+        told |= {"no": _NO_SECONDS}
     row = connection.execute(_ENDS[ended], told).one_or_none()
     return None if row is None else _state(row)
 

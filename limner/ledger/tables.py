@@ -269,8 +269,8 @@ limits = Table(
     Column("broken_since", DateTime(timezone=True)),
     Column("shut_until", DateTime(timezone=True)),
     Column("times_shut", Integer, nullable=False, server_default="0"),
-    # After a pause, of either sort, one goes first: how many may be under way of those granted since the newest
-    # pause, and how many are. Null: as many as there are slots.
+    # After a pause, of either sort, one goes first: how many may be under way of those granted since the newest pause,
+    # and how many are. 0: one, and none was answered yet; null: as many as there are slots.
     Column("pauses", BigInteger, nullable=False, server_default="0"),
     Column("at_most", Integer),
     Column("under_way", Integer, nullable=False, server_default="0"),

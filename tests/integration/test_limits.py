@@ -320,19 +320,27 @@ def test_a_retry_after_moves_everybody_and_its_slot_is_free(open_party: OpenPart
 
 
 @pytest.mark.parametrize("limits", [MANY, Limits()], ids=["eight at once", "no limits"])
-def test_after_a_retry_after_one_goes_first_and_then_the_rest(open_party: OpenParty, limits: Limits) -> None:
+def test_after_a_retry_after_one_goes_first_then_another_and_then_the_rest(
+    open_party: OpenParty, limits: Limits
+) -> None:
     one, two = open_party(), open_party()
     call(one, limits, lambda slot: slot.busy(0.3))
     crowd = [Calling(party, limits) for party in (one, two, one, two, one)]
     waiting(one.ledger, 2)
-    first = _whoever_got_in(crowd)
-    time.sleep(0.3)
-    assert [calling.has_slot.is_set() for calling in crowd].count(True) == 1
-    first.let_go()
-    for _ in range(4):
-        crowd.remove(first)
-        first = _whoever_got_in(crowd)
-        first.let_go()
+    for _ in range(2):
+        alone = _whoever_got_in(crowd)
+        time.sleep(0.3)
+        assert [calling.has_slot.is_set() for calling in crowd].count(True) == 1
+        alone.let_go()
+        crowd.remove(alone)
+    for _ in range(2):
+        next_one = _whoever_got_in(crowd)
+        crowd.remove(next_one)
+        # The rest are in together.
+        if len(crowd) == 2:
+            _whoever_got_in(crowd)
+        next_one.let_go()
+    crowd[0].gets_in().let_go()
 
 
 def _whoever_got_in(crowd: list[Calling]) -> Calling:
@@ -363,11 +371,30 @@ def test_calls_from_before_a_retry_after_neither_hold_up_nor_let_in_those_after_
 
 def test_a_call_that_was_not_taken_counts_towards_no_rate(open_party: OpenParty) -> None:
     party = open_party()
-    slow = Limits(calls_a_minute=60 / 5)
-    call(party, slow, lambda slot: slot.busy(0.2))
+    slow = Limits(calls_a_minute=60 / 20)
+    throttled = Calling(party, slow).gets_in()
+    # It knows that its time is far off, and is told that it is not.
+    others = [Calling(one, slow) for one in (party, open_party())]
+    waiting(party.ledger, 2)
     began = time.monotonic()
-    Calling(party, slow).gets_in().let_go()
-    assert time.monotonic() - began < 0.5 * 5
+    throttled.let_go(lambda slot: slot.busy(0.2))
+    first = _whoever_got_in(others)
+    assert time.monotonic() - began < 0.5 * 20
+    first.let_go()
+    others.remove(first)
+    others[0].stop.set()
+    others[0].is_over()
+
+
+def test_where_the_rate_keeps_calls_apart_none_waits_for_the_first_ones_answer(open_party: OpenParty) -> None:
+    party = open_party()
+    slow = Limits(calls_a_minute=60 / 0.6)
+    call(party, slow, lambda slot: slot.busy(0.2))
+    first = Calling(party, slow).gets_in()
+    second = Calling(party, slow).gets_in()
+    assert second.began - first.began > 0.9 * 0.6
+    first.let_go()
+    second.let_go()
 
 
 def test_whoever_cannot_wait_for_the_end_of_a_retry_after_is_told(open_party: OpenParty) -> None:
