@@ -30,14 +30,15 @@ _INTEND = text("""
     select :id, order_key, :batch_id, :job_key, :run_id, :task_run_id, :provider, :model, :number, :seed, :token,
            :fingerprint, :prompt, :negative_prompt, cast(:dropped as jsonb), :estimate
       from covered
-    on conflict (id) do update set token = excluded.token
+    on conflict (id) do update set token = excluded.token where attempts.outcome is null
     returning xmax = 0 as is_new
 """)
 _ACCEPTED = text("update attempts set provider_id = :provider_id where id = :id")
+# Under the token it was last asked with: who slept while another carried it on has no say any more.
 _SETTLED = text("""
     update attempts set outcome = :outcome, reason = :reason, settled_at = now(), seconds = :seconds, cost_usd = :cost,
                         sha256 = :sha256, model = coalesce(:model, model), revised_prompt = :revised
-     where id = :id and outcome is null
+     where id = :id and outcome is null and token = :token
     returning batch_id, estimate_usd
 """)
 _LEFT_OPEN = text("""
@@ -72,7 +73,7 @@ _RECORD = text("""
     settled as (
         update attempts set outcome = 'made', settled_at = now(), seconds = :seconds, cost_usd = :cost,
                             sha256 = :sha256, model = coalesce(:model, model), revised_prompt = :revised
-         where id = :attempt_id and exists (select from owned) returning id, estimate_usd),
+         where id = :attempt_id and outcome is null and exists (select from owned) returning id, estimate_usd),
     paid as (
         update batches set usd_bound = usd_bound - settled.estimate_usd, usd_used = usd_used + :cost
           from settled where batches.id = :batch_id and (settled.estimate_usd <> 0 or :cost <> 0)
@@ -246,6 +247,7 @@ def settle_failed(
     """Settle an attempt that brought no accepted picture, and its money."""
     row = {
         "id": intent.id,
+        "token": intent.claim.token,
         "outcome": outcome,
         "reason": reason,
         "seconds": spent.seconds,

@@ -316,6 +316,57 @@ def _leave_open(ledger: Ledger, provider_id: str | None) -> None:
     ledger.run(leave)
 
 
+class Steps:
+    """Stands where a room's fuse stands: says when a step is reached for the second time."""
+
+    def __init__(self, step: str) -> None:
+        self.again = threading.Event()
+        self._step = step
+        self._reached = 0
+
+    def reach(self, step: str) -> None:
+        self._reached += step == self._step
+        if self._reached == 2:
+            self.again.set()
+
+
+def test_one_who_slept_past_its_lease_does_not_settle_the_call_that_another_carries_on(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    begun, taken_over, steps = threading.Event(), threading.Event(), Steps("intent")
+
+    class Lost(Queue):
+        """Sleeps in its first call until somebody else asks after the order, and then finds that it was lost."""
+
+        def generate(self, asked: Asked) -> Answer:
+            if asked.provider_id is None:
+                asked.accepted("order-0")
+                begun.set()
+                assert taken_over.wait(20)
+                raise Broken("painter: its picture is gone", may_be_paid=True)
+            taken_over.set()
+            assert steps.again.wait(20), "the sleeper has settled by now, and would ask again"
+            return super().generate(asked)
+
+    queue = Lost()
+    sleeper, other = open_room(queue, fuse=steps), open_room(queue)  # type: ignore[arg-type]
+    batch = planned(sleeper, castles(1))
+    sleeping = threading.Thread(target=lambda: carry_on(sleeper, batch), daemon=True)
+    sleeping.start()
+    assert begun.wait(20)
+    _do(ledger, "update claims set lease_until = now() - interval '1 minute'")
+    report = carry_on(other, batch)
+    sleeping.join(30)
+    assert (report.made, queue.polled, report.spend_usd) == (1, ["order-0"], pytest.approx(0.07))
+    assert rows(ledger, "select outcome from attempts") == [{"outcome": "made"}]
+    assert _money(ledger) == [_dollars("0", "0", "0.07")]
+    assert_it_agrees(ledger)
+
+
+def _do(ledger: Ledger, statement: str, **asked: object) -> None:
+    ledger.run(lambda connection: connection.execute(text(statement), asked))
+
+
 @pytest.mark.parametrize(
     "rounds", [pytest.param(40, id="quick"), pytest.param(1000, id="whole", marks=pytest.mark.chaos)]
 )
