@@ -93,8 +93,12 @@ def _slot(room: Room, intent: Intent) -> AbstractContextManager[Slot]:
 
 
 def _refuse_if_shut(room: Room, intent: Intent) -> None:
-    """Raise Shut for a provider that was found to be of no use to this run while we waited for it."""
-    if (reason := room.progress(intent.batch.id).shut.get(intent.provider)) is not None:
+    """Raise Shut for a provider that was found to be of no use to this run while we waited for it.
+
+    Who asks after what it has taken already asks nothing new of it.
+    """
+    reason = room.progress(intent.batch.id).shut.get(intent.provider)
+    if reason is not None and intent.provider_id is None:
         raise Shut(f"{intent.provider}: {reason}.")
 
 

@@ -19,12 +19,14 @@ from limner.calling import cap_usd, make, put
 from limner.chain import Outcome, Turn, ask_in_turn
 from limner.errors import (
     BatchStopped,
+    Busy,
     DiskFull,
     LeaseLost,
     LedgerUnreachable,
     LimnerError,
     NothingToMake,
     OverBudget,
+    Unfinished,
 )
 from limner.fitting import Fitted, fit
 from limner.fitting import why_not as cannot
@@ -325,7 +327,15 @@ def _ask_providers(room: Room, batch: Batch, ours: _Ours, run_id: str | None, as
 
     def attempt(turn: Turn) -> str:
         intent = asking.intent(turn)
-        return ask(ours.job, turn, lambda task_run_id: make(room, replace(intent, task_run_id=task_run_id), started))
+        try:
+            return ask(
+                ours.job, turn, lambda task_run_id: make(room, replace(intent, task_run_id=task_run_id), started)
+            )
+        except Busy as error:
+            if intent.provider_id is None:
+                raise
+            # Not asked after at all: it stays open, and whoever else were asked would be paid too.
+            raise Unfinished(str(error)) from error
 
     return ask_in_turn(
         asking.chain,
@@ -444,6 +454,8 @@ class _Asking:
             dropped=left.dropped,
             estimate_usd=left.estimate_usd,
             provider_id=left.provider_id,
+            # Nobody else has it.
+            is_last_hope=True,
         )
 
 

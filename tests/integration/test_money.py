@@ -11,6 +11,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
+from limner.chain import Patience
 from limner.errors import (
     Broken,
     Busy,
@@ -365,6 +366,30 @@ def test_one_who_slept_past_its_lease_does_not_settle_the_call_that_another_carr
 
 def _do(ledger: Ledger, statement: str, **asked: object) -> None:
     ledger.run(lambda connection: connection.execute(text(statement), asked))
+
+
+@pytest.mark.parametrize("trouble", ["shut_until", "quiet_until"])
+def test_an_open_call_whose_provider_is_left_alone_is_nobody_elses_to_draw(
+    open_room: OpenRoom, ledger: Ledger, trouble: str
+) -> None:
+    queue, other = Queue("painter"), Painter("other", price_usd=0.1)
+    room = open_room(queue, other, patience=Patience(backoff_seconds=0.01, max_busy_seconds=0.1))
+    plan = castles(1, chain=("painter", "other"))
+    batch = planned(room, plan)
+    _leave_open(ledger, provider_id="of-the-dead")
+    _do(
+        ledger,
+        "insert into limits (provider, broken_in_a_row, broken_since, times_shut, at_most, pauses) "
+        "values ('painter', 5, now(), 1, 1, 1)",
+    )
+    _do(ledger, f"update limits set {trouble} = now() + interval '1 hour'")  # noqa: S608 - of constants
+    report = carry_on(room, batch)
+    assert (report.made, other.calls, queue.submitted) == (0, 0, [])
+    assert "unfinished" in report.errors["picture-1"]
+    _do(ledger, "delete from limits")
+    room = open_room(queue, other)
+    assert (carry_on(room, batch).made, queue.submitted, queue.polled) == (1, [], ["of-the-dead"])
+    assert_it_agrees(ledger)
 
 
 @pytest.mark.parametrize(
