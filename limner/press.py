@@ -354,7 +354,7 @@ def _left_open(room: Room, batch: Batch, ours: _Ours) -> LeftOpen | None:
     """
 
     def settle(connection: Connection) -> LeftOpen | None:
-        found = attempts.left_open(connection, ours.claim.order_key)
+        found = attempts.left_open(connection, ours.claim.order_key, batch.id)
         kept = next((one for one in found if _can_carry_on(room, one)), None)
         for one in found:
             if one is not kept:

@@ -45,6 +45,7 @@ _LEFT_OPEN = text("""
     select id, batch_id, provider, provider_id, model, number, seed, fingerprint, prompt, negative_prompt, dropped,
            estimate_usd
       from attempts where order_key = :order_key and outcome is null order by started_at desc
+       for no key update
 """)
 _UNKNOWN = text("""
     update attempts set outcome = 'unknown', settled_at = now(), cost_usd = estimate_usd, reason = :reason
@@ -215,9 +216,14 @@ def accepted(connection: Connection, attempt_id: str, provider_id: str) -> None:
     connection.execute(_ACCEPTED, {"id": attempt_id, "provider_id": provider_id})
 
 
-def left_open(connection: Connection, order_key: str) -> list[LeftOpen]:
-    """Return the order's attempts without an end, the newest first."""
-    return [LeftOpen(**row._mapping) for row in connection.execute(_LEFT_OPEN, {"order_key": order_key})]
+def left_open(connection: Connection, order_key: str, batch_id: str) -> list[LeftOpen]:
+    """Return the order's attempts without an end, the newest first, for this batch to settle or to carry on.
+
+    All rows that this may take are locked here: attempts first, then batches, so that counters come last.
+    """
+    found = [LeftOpen(**row._mapping) for row in connection.execute(_LEFT_OPEN, {"order_key": order_key})]
+    money.lock(connection, {batch_id, *(one.batch_id for one in found)})
+    return found
 
 
 def settle_unknown(connection: Connection, attempt: LeftOpen, reason: str) -> None:

@@ -6,7 +6,7 @@ are under way (or that a crash left open), `usd_used` was spent; free and bound 
 took them the other way round could wait for each other for ever.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from sqlalchemy import Connection, text
@@ -17,6 +17,7 @@ from limner.ledger.plans import Batch
 _LOCK = text("""
     select owner, period, max_usd, usd_free, usd_bound, usd_used from batches where id = :batch for no key update
 """)
+_LOCK_ALL = text("select from batches where id = any(:batches) order by id for no key update")
 _COUNTER = text("insert into counters (owner, period) values (:owner, :period) on conflict do nothing")
 _RESERVE = text("""
     update counters set usd_reserved = usd_reserved + :usd
@@ -43,6 +44,11 @@ NOTHING = Decimal(0)
 def usd(amount: float | Decimal) -> Decimal:
     """Return an amount as the ledger keeps it: six places."""
     return round(Decimal(str(amount)), 6)
+
+
+def lock(connection: Connection, batches: Collection[str]) -> None:
+    """Lock several batches before any counter is, as whoever changes the money of more than one must."""
+    connection.execute(_LOCK_ALL, {"batches": list(batches)})
 
 
 def owners_usd_left(connection: Connection, owner: str, period: str, cap: float | None) -> Decimal | None:

@@ -4,13 +4,15 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from limner import press
 from limner.chain import Patience
 from limner.errors import (
     Broken,
@@ -390,6 +392,38 @@ def test_an_open_call_whose_provider_is_left_alone_is_nobody_elses_to_draw(
     room = open_room(queue, other)
     assert (carry_on(room, batch).made, queue.submitted, queue.polled) == (1, [], ["of-the-dead"])
     assert_it_agrees(ledger)
+
+
+def test_whoever_takes_a_call_over_holds_up_nobody_who_settles_one_of_the_same_batch(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    queue = Queue()
+    room = open_room(queue)
+    planned(room, castles(1))
+    _leave_open(ledger, provider_id="of-the-dead")
+    batch = planned(room, castles(1), max_usd=5)
+
+    def settle(connection: Connection) -> None:
+        """Do what every settlement does: the batch's row first, the counter's second."""
+        connection.execute(text("set local deadlock_timeout = '10ms'"))  # whoever finds a deadlock is thrown out of it
+        connection.execute(text("select from batches where id = :id for no key update"), {"id": batch.id})
+        carrying.start()
+        _until_somebody_waits_for_a_lock(ledger)
+        connection.execute(text("update counters set usd_reserved = usd_reserved"))
+
+    press.begin(room, batch, None)
+    carrying = threading.Thread(target=lambda: press.press_job(room, batch.id, 0, None, press.direct), daemon=True)
+    ledger.run(settle, patience_seconds=0)
+    carrying.join(30)
+    assert (queue.submitted, queue.polled) == ([], ["of-the-dead"])
+    assert_it_agrees(ledger)
+
+
+def _until_somebody_waits_for_a_lock(ledger: Ledger) -> None:
+    ends = time.monotonic() + 30
+    while not value(ledger, "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"):
+        assert time.monotonic() < ends
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
