@@ -355,9 +355,12 @@ def _left_open(room: Room, batch: Batch, ours: _Ours) -> LeftOpen | None:
 
     def settle(connection: Connection) -> LeftOpen | None:
         found = attempts.left_open(connection, ours.claim.order_key, batch.id)
-        kept = next((one for one in found if _can_carry_on(room, one)), None)
+        resumable = [one for one in found if _can_carry_on(room, one)]
+        kept = next((one for one in resumable if _is_asked_for(room, batch, ours.job, one)), None)
+        # What somebody else asked of another provider or model is theirs to fetch.
+        theirs = [one for one in resumable if not _is_asked_for(room, batch, ours.job, one)]
         for one in found:
-            if one is not kept:
+            if one is not kept and one not in theirs:
                 attempts.settle_unknown(connection, one, "the process that asked ended before the answer was recorded")
         if kept is not None:
             attempts.adopt(connection, kept, batch, ours.job.job.key, cap_usd(room, connection, batch))
@@ -369,6 +372,12 @@ def _left_open(room: Room, batch: Batch, ours: _Ours) -> LeftOpen | None:
 def _can_carry_on(room: Room, left: LeftOpen) -> bool:
     provider = room.providers.get(left.provider)
     return provider is not None and left.provider_id is not None and provider.capabilities(left.model).resumes
+
+
+def _is_asked_for(room: Room, batch: Batch, job: StoredJob, left: LeftOpen) -> bool:
+    """Say whether a batch would have asked the same provider for the same model."""
+    model = model_for(room.providers[left.provider], job.job.order, batch.model)
+    return left.batch_id == batch.id or (left.provider in batch.chain and left.model == model)
 
 
 class _Asking:

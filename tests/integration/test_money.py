@@ -426,6 +426,22 @@ def _until_somebody_waits_for_a_lock(ledger: Ledger) -> None:
         time.sleep(0.01)
 
 
+def test_whoever_asked_for_another_provider_leaves_an_open_call_to_those_who_asked_for_it(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    queue, other = Queue("painter"), Painter("other", price_usd=0.02)
+    room = open_room(queue, other)
+    queue.finishes = lambda _provider_id: False
+    short = illustrate(room, castles(1))
+    queue.finishes = lambda _provider_id: True
+    theirs = illustrate(room, castles(1, chain=("other",)), max_usd=5)
+    assert (theirs.made, other.calls, theirs.spend_usd) == (1, 1, pytest.approx(0.02))
+    assert rows(ledger, "select distinct provider from records") == [{"provider": "other"}]
+    whole = illustrate(room, castles(1))
+    assert (whole.batch, whole.made, queue.submitted) == (short.batch, 1, ["order-0"])
+    assert_it_agrees(ledger)
+
+
 @pytest.mark.parametrize(
     "rounds", [pytest.param(40, id="quick"), pytest.param(1000, id="whole", marks=pytest.mark.chaos)]
 )
