@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from limner.chain import Skip
 from limner.errors import LeaseLost
 from limner.jobs import Artifact, Order, Verdict
-from limner.ledger import money
+from limner.ledger import money, quota
 from limner.ledger.claims import Claim
 from limner.ledger.plans import Batch, StoredJob
 
@@ -264,6 +264,7 @@ def settle_failed(
     }
     if (settled := connection.execute(_SETTLED, row).one_or_none()) is not None:
         money.settle(connection, settled.batch_id, intent.id, settled.estimate_usd, spent.cost_usd)
+        quota.release_of_the_late(connection, intent.batch)
 
 
 def keep_rejected(connection: Connection, intent: Intent, artifact: Artifact, verdict: Verdict, spent: Spent) -> None:

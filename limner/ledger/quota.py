@@ -46,6 +46,7 @@ _MOVE = text("""
 """)
 # Not `for update`: that would wait for every picture that is being recorded, which may wait for us at the counter.
 _LOCK = text("select id from batches where id = :batch for no key update")
+_HAS_ENDED = text("select status <> 'open' from batches where id = :batch for no key update")
 _LOCK_COUNTER = text("select owner from counters where owner = :owner and period = :period for update")
 _CUT_JOBS = text("""
     delete from jobs where batch_id = :batch and position in (
@@ -185,3 +186,9 @@ def release(connection: Connection, batch: Batch, holder: str) -> None:
     counter = {"owner": batch.owner, "period": batch.period}
     connection.execute(_RESERVE, counter | {"pictures": -held, "cap": None})
     connection.execute(_ENTER, counter | {"batch": batch.id, "what": "released", "pictures": -held})
+
+
+def release_of_the_late(connection: Connection, batch: Batch) -> None:
+    """Give back what a run that has ended kept for calls that it did not wait for, once the last of them is settled."""
+    if connection.execute(_HAS_ENDED, {"batch": batch.id}).scalar_one():
+        release(connection, batch, holder="nobody")

@@ -25,6 +25,7 @@ from limner.errors import (
     Unfinished,
     UnknownOutcome,
 )
+from limner.ledger import quota, reports
 from limner.ledger.auditing import audit_spend
 from limner.ledger.opening import Ledger
 from limner.providers.seam import Answer, Asked
@@ -439,6 +440,28 @@ def test_whoever_asked_for_another_provider_leaves_an_open_call_to_those_who_ask
     assert rows(ledger, "select distinct provider from records") == [{"provider": "other"}]
     whole = illustrate(room, castles(1))
     assert (whole.batch, whole.made, queue.submitted) == (short.batch, 1, ["order-0"])
+    assert_it_agrees(ledger)
+
+
+def test_a_call_that_outlives_its_run_and_fails_gives_back_what_was_kept_for_it(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    room = open_room(Painter(price_usd=0.1, whim=lambda _asked: run_ends() or Refused("no")))
+    batch = planned(room, castles(1), **ANNA)
+
+    def run_ends() -> None:
+        def close(connection: Connection) -> None:
+            quota.release(connection, batch, room.holder.name)
+            reports.close_batch(connection, batch, "cancelled", "")
+
+        ledger.run(close)
+        (kept,) = rows(ledger, "select pictures_reserved, usd_reserved from counters")
+        assert kept == {"pictures_reserved": 1, "usd_reserved": Decimal("0.1")}
+
+    press.begin(room, batch, None)
+    assert press.press_job(room, batch.id, 0, None, press.direct).status == "failed"
+    (left,) = rows(ledger, "select pictures_reserved, usd_reserved from counters")
+    assert left == {"pictures_reserved": 0, "usd_reserved": 0}
     assert_it_agrees(ledger)
 
 
