@@ -133,8 +133,8 @@ def _end_without_answer(room: Room, intent: Intent, error: Exception, seconds: f
         # Its picture will come: it stays open, its money bound, and is polled when the order is asked for again.
         room.ledger.ask(lambda connection: attempts.keep_open(connection, intent.id, plain(str(error))))
         return
-    # What may have been accepted may have been paid for.
-    paid = isinstance(error, ProviderError) and error.may_be_paid
+    # What may have been accepted may have been paid for; an error of no kind of ours says nothing of it.
+    paid = error.may_be_paid if isinstance(error, ProviderError) else not isinstance(error, LimnerError)
     _settle(room, intent, error, Spent(seconds, intent.estimate_usd if paid else money.NOTHING))
     if isinstance(error, Cancelled) and room.progress(intent.batch.id).stop.is_set():
         raise BatchStopped(f"{intent.batch.title} was stopped, and {intent.provider} with it.") from error

@@ -465,6 +465,23 @@ def test_a_call_that_outlives_its_run_and_fails_gives_back_what_was_kept_for_it(
     assert_it_agrees(ledger)
 
 
+def test_what_breaks_in_a_way_of_its_own_after_the_order_may_have_been_taken_counts_as_spent(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    class Faulty(Painter):
+        def generate(self, asked: Asked) -> Answer:
+            super().generate(asked)
+            raise KeyError("images")
+
+    room = open_room(Faulty(price_usd=0.1))
+    batch = planned(room, castles(1))
+    press.begin(room, batch, None)
+    with pytest.raises(KeyError):
+        press.press_job(room, batch.id, 0, None, press.direct)
+    assert press.end(room, batch, 0.0).spend_usd == pytest.approx(0.1)
+    assert_it_agrees(ledger)
+
+
 @pytest.mark.parametrize(
     "rounds", [pytest.param(40, id="quick"), pytest.param(1000, id="whole", marks=pytest.mark.chaos)]
 )
