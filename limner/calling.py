@@ -20,6 +20,7 @@ from limner.errors import (
     BucketUnreachable,
     Busy,
     Cancelled,
+    DiskFull,
     LeaseLost,
     LedgerUnreachable,
     LimnerError,
@@ -166,7 +167,7 @@ def _call(room: Room, intent: Intent) -> Answer:
     def accepted(provider_id: str) -> None:
         try:
             room.ledger.ask(lambda connection: attempts.accepted(connection, intent.id, plain(provider_id)))
-        except LedgerUnreachable as error:
+        except (LedgerUnreachable, DiskFull) as error:
             # The picture is under way and paid for: going on may still bring it home.
             log.warning("%s has taken %s as %s. %s", intent.provider, intent.job.job.key, provider_id, error)
 

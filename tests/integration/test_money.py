@@ -482,6 +482,24 @@ def test_what_breaks_in_a_way_of_its_own_after_the_order_may_have_been_taken_cou
     assert_it_agrees(ledger)
 
 
+def test_an_order_whose_id_finds_no_room_in_the_ledger_is_waited_for_all_the_same(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    _do(
+        ledger,
+        "create function full_disk() returns trigger language plpgsql as "
+        "$$ begin raise exception 'no space left' using errcode = '53100'; end $$",
+    )
+    _do(
+        ledger,
+        "create trigger full_disk before update of provider_id on attempts for each row execute function full_disk()",
+    )
+    queue = Queue()
+    assert illustrate(open_room(queue), castles(1)).made == 1
+    assert queue.submitted == ["order-0"]
+    assert_it_agrees(ledger)
+
+
 @pytest.mark.parametrize(
     "rounds", [pytest.param(40, id="quick"), pytest.param(1000, id="whole", marks=pytest.mark.chaos)]
 )
