@@ -98,14 +98,14 @@ def find_plan(room: Room, asker: Asker) -> Batch | None:
 def _carried_on(room: Room, find: Callable[[Connection], Batch | None]) -> Batch | None:
     """Return the found batch in today's quota period: one that fell short in a month that is over is made in this."""
 
-    def look(connection: Connection) -> tuple[Batch | None, bool]:
+    def look(connection: Connection) -> Batch | None:
         found = find(connection)
         moved = found is not None and quota.move_to_this_period(connection, found)
-        return (find(connection) if moved else found), moved
+        return find(connection) if moved else found
 
-    batch, moved = room.ledger.run(look)
-    if moved and batch is not None:
-        room.forget(batch.id)
+    batch = room.ledger.run(look)
+    if batch is not None:
+        room.forget_where_it_was(batch)
     return batch
 
 

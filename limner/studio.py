@@ -14,7 +14,7 @@ from limner.errors import UnknownProvider
 from limner.ledger.claims import Holder
 from limner.ledger.limits import Breaker
 from limner.ledger.opening import Ledger
-from limner.ledger.plans import get_batch
+from limner.ledger.plans import Batch, get_batch
 from limner.limiter import Limiter
 from limner.progress import Progress, Watcher
 from limner.providers.seam import Provider
@@ -106,9 +106,11 @@ class Room:
             self._progress.setdefault(batch_id, Progress(found, self.watchers))
         return self._progress[batch_id]
 
-    def forget(self, batch_id: str) -> None:
-        """Read a batch anew when it is asked for next; for one that nobody works on."""
-        self._progress.pop(batch_id, None)
+    def forget_where_it_was(self, batch: Batch) -> None:
+        """Read a batch anew when it is asked for next, if it was moved to another period since, by whomever."""
+        known = self._progress.get(batch.id)
+        if known is not None and known.batch.period != batch.period:
+            self._progress.pop(batch.id, None)
 
     def close(self) -> None:
         """Stop what waits, give back what is held, close what was opened."""

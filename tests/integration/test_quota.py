@@ -249,3 +249,19 @@ def test_a_batch_that_fell_short_in_a_month_that_is_over_is_made_in_this_one(
     assert (report.batch, report.made) == (short.batch, 3)
     assert _used_by_month(ledger) == {"2001-01": 0, period_of(datetime.now(UTC)): 3}
     assert_the_books_balance(ledger, room.bucket)
+
+
+def test_a_process_that_knew_a_batch_in_a_month_long_past_counts_it_where_another_moved_it(
+    open_room: OpenRoom, ledger: Ledger
+) -> None:
+    painter = Painter(whim=lambda _asked: Refused("no"))
+    old, other = open_room(painter), open_room(painter)
+    batch = planned(old, castles(3), **ANNA)
+    _move_to_a_month_long_past(ledger)
+    carry_on(old, planned(old, castles(3), **ANNA))
+    illustrate(other, castles(3), **ANNA)
+    painter.whim = lambda _asked: None
+    report = illustrate(old, castles(3), **ANNA)
+    assert (report.batch, report.made) == (batch.id, 3)
+    assert _used_by_month(ledger) == {"2001-01": 0, period_of(datetime.now(UTC)): 3}
+    assert_the_books_balance(ledger, old.bucket)
