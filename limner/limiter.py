@@ -221,6 +221,10 @@ class Limiter:
         if line.is_due_to_look():
             with suppress(LedgerUnreachable):  # whoever has to know asks again
                 line.learn(self._ledger.ask(lambda connection: rows.look(connection, line.provider), 0))
+                known = line.known
+                if known.is_shut and known.shut_seconds <= 0:
+                    # Tried by one call, which may have died with its process: nobody else waits who would find out.
+                    self._sweep(line)
 
     # -- to end ----------------------------------------------------------------------------------------------------
 

@@ -457,6 +457,26 @@ def test_a_shut_provider_is_tried_by_one_call_at_a_time_until_one_is_good(open_p
     assert value(party.ledger, "select times_shut from limits") == 0
 
 
+def test_a_shut_provider_whose_probe_died_is_tried_again_though_others_can_be_asked(open_party: OpenParty) -> None:
+    party = open_party()
+    do(
+        party.ledger,
+        "insert into limits (provider, taken, under_way, at_most, pauses, broken_in_a_row, broken_since, times_shut, "
+        "shut_until) values ('fal', 1, 1, 1, 1, 5, now(), 1, now() - interval '1 second')",
+    )
+    do(
+        party.ledger,
+        "insert into slots (id, provider, holder, priority, granted_at, pauses, lease_until) "
+        "values ('probe', 'fal', 'elsewhere|boot|pid:[1]|1|1.00|dead', 1, now(), 1, now() - interval '1 second')",
+    )
+    ends = time.monotonic() + 20
+    while party.limiter.why_shut("fal") is not None:
+        assert time.monotonic() < ends, "nobody asks it for ever"
+        time.sleep(0.1)
+    call(party, Limits(), is_last_hope=False)
+    assert value(party.ledger, "select times_shut from limits") == 0
+
+
 def test_a_probe_that_says_nothing_leaves_it_to_the_next(open_party: OpenParty) -> None:
     party = open_party(breaker=QUICK)
     _break(3, party)
