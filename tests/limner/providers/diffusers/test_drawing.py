@@ -3,14 +3,14 @@
 On a model of a few megabytes with weights by chance. Left out where torch is not installed.
 """
 
+import importlib
 import json
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from inspect import signature
 from io import BytesIO
@@ -26,7 +26,9 @@ from limner.errors import BadInput, Broken, Busy, Cancelled, Invalid, Refused
 from limner.fitting import fit, why_not
 from limner.jobs import Adapter, Order, Reference
 from limner.providers.diffusers import Diffusers
+from limner.providers.diffusers.loading import row_of
 from limner.providers.diffusers.model_folder import Row, known_classes
+from limner.providers.diffusers.prompts import Reader
 from limner.providers.seam import Answer, Asked
 from limner.quality.verifying import verify
 
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make local")
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed: make local")
+tiny_models = importlib.import_module("tests.limner.providers.diffusers.tiny_models")
 
 # Longer than CLIP's 77 tokens, which are letters here.
 LONG = "a house by the sea, at night, under a full moon, seen from a hill, painted in oil on a dark ground, "
@@ -42,16 +45,12 @@ LONG = "a house by the sea, at night, under a full moon, seen from a hill, paint
 
 @pytest.fixture(scope="session")
 def xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.limner.providers.diffusers.tiny_models import save_xl
-
-    return save_xl(tmp_path_factory.mktemp("models") / "tiny-xl")
+    return tiny_models.save_xl(tmp_path_factory.mktemp("models") / "tiny-xl")
 
 
 @pytest.fixture(scope="session")
 def unsafe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.limner.providers.diffusers.tiny_models import save_checked
-
-    return save_checked(tmp_path_factory.mktemp("models") / "tiny-unsafe")
+    return tiny_models.save_checked(tmp_path_factory.mktemp("models") / "tiny-unsafe")
 
 
 def ask(
@@ -76,33 +75,6 @@ def pixels(answer: Answer) -> np.ndarray:
 
 def drawn(provider: Diffusers, asked: Asked) -> np.ndarray:
     return pixels(provider.generate(asked))
-
-
-class Forwards:
-    """What passes the model's UNet: pictures per step. at_each is called before it."""
-
-    def __init__(self) -> None:
-        self.rows: list[int] = []
-        self.at_each: Any = lambda _rows: None
-
-
-@contextmanager
-def watched() -> Iterator[Forwards]:
-    """Watch every UNet of this process from within torch."""
-    forwards = Forwards()
-
-    def look(module: Any, args: Sequence[Any]) -> None:
-        if isinstance(module, diffusers.UNet2DConditionModel):
-            # Each picture passes twice: with its words, and without.
-            rows = args[0].shape[0] // 2
-            forwards.rows.append(rows)
-            forwards.at_each(rows)
-
-    hook = torch.nn.modules.module.register_module_forward_pre_hook(look)
-    try:
-        yield forwards
-    finally:
-        hook.remove()
 
 
 # -- one picture ---------------------------------------------------------------------------------------------------
@@ -185,7 +157,7 @@ def test_attention_is_torch_s_own(xl: Path) -> None:
 def test_an_order_is_fitted_to_the_model(xl: Path) -> None:
     provider = Diffusers(str(xl))
     order = Order("chapter", "a fox", width=100, height=70, steps=2, droppable=("size",))
-    assert why_not(order, provider.capabilities()) is None
+    assert why_not(provider, order) is None
     fitted = fit(order, provider.capabilities())
     asked = Asked(order=fitted.order, prompt=fitted.prompt, negative_prompt="", seed=1)
     image = verify(provider.generate(asked).data)
@@ -230,10 +202,7 @@ def test_what_the_model_cannot_take_is_never_left_out_in_silence(xl: Path) -> No
 
 
 def test_a_prompt_that_no_text_encoder_reads_whole_is_invalid() -> None:
-    from limner.providers.diffusers.prompts import Reader
-    from tests.limner.providers.diffusers.tiny_models import tokenizer
-
-    reader = Reader(SimpleNamespace(components={"tokenizer": tokenizer()}), Row(tokens=512))
+    reader = Reader(SimpleNamespace(components={"tokenizer": tiny_models.tokenizer()}), Row(tokens=512))
     reader.check("a red fox")
     with pytest.raises(Invalid, match="77 tokens"):
         reader.check(LONG)
@@ -241,22 +210,17 @@ def test_a_prompt_that_no_text_encoder_reads_whole_is_invalid() -> None:
 
 
 def test_all_of_a_long_prompt_is_in_its_pieces() -> None:
-    from limner.providers.diffusers.prompts import Reader
-    from tests.limner.providers.diffusers.tiny_models import tokenizer
-
-    reader = Reader(SimpleNamespace(components={"tokenizer": tokenizer()}), Row(in_pieces=True))
+    reader = Reader(SimpleNamespace(components={"tokenizer": tiny_models.tokenizer()}), Row(in_pieces=True))
     for prompt in (LONG * 3, "word " * 100, "x" * 500, "Лиса в лесу, " * 20, "", "a red fox"):
         pieces = reader.pieces(prompt)
         assert "".join("".join(pieces).split()).replace(",", "") == "".join(prompt.split()).replace(",", "")
-        assert all(len(tokenizer()(piece).input_ids) <= 77 for piece in pieces)
+        assert all(len(tiny_models.tokenizer()(piece).input_ids) <= 77 for piece in pieces)
     # Cut between phrases, where there are any.
     assert all(piece.split(", ")[0] in LONG.split(", ") for piece in reader.pieces(LONG))
 
 
 @pytest.mark.parametrize("name", known_classes().classes)
 def test_what_is_said_of_a_class_is_what_its_call_takes(name: str) -> None:
-    from limner.providers.diffusers.loading import row_of
-
     said = known_classes().classes[name]
     call = signature(getattr(diffusers, name).__call__).parameters
     told = row_of(call)
@@ -289,7 +253,7 @@ def test_alike_calls_are_drawn_in_fewer_and_each_as_if_it_were_alone(xl: Path) -
     asked = [ask(prompt, seed=seed, negative=negative) for seed, (prompt, negative) in enumerate(words, 1)]
     alone = [drawn(Diffusers(str(xl)), one) for one in asked]
     provider = Diffusers(str(xl), batch=4)
-    with watched() as forwards:
+    with tiny_models.watched() as forwards:
         together = all_at_once(provider, asked)
     for one, other in zip(alone, together, strict=True):
         assert np.abs(one - pixels(other)).max() <= 1
@@ -299,7 +263,7 @@ def test_alike_calls_are_drawn_in_fewer_and_each_as_if_it_were_alone(xl: Path) -
 
 
 def test_calls_that_differ_are_not_drawn_together(xl: Path) -> None:
-    with watched() as forwards:
+    with tiny_models.watched() as forwards:
         all_at_once(Diffusers(str(xl), batch=4), [ask(), ask(steps=3), ask(guidance=6.0), ask(width=72)])
     assert forwards.rows == [1] * 9
 
@@ -308,7 +272,7 @@ def test_a_failure_of_the_batch_reaches_each_caller(xl: Path) -> None:
     def fail(_rows: int) -> None:
         raise RuntimeError("the device was lost")
 
-    with watched() as forwards:
+    with tiny_models.watched() as forwards:
         forwards.at_each = fail
         said = all_at_once(Diffusers(str(xl), batch=2), [ask(seed=1), ask(seed=2)])
     assert [type(one) for one in said] == [Broken, Broken] and said[0] is not said[1]
@@ -324,7 +288,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_smaller_from_then_on(xl: Path,
     # Of its own, because what did not fit is remembered with the model.
     provider = Diffusers(str(shutil.copytree(xl, tmp_path / "model")), batch=4)
     asked = [ask(seed=seed) for seed in (1, 2, 3, 4)]
-    with watched() as forwards:
+    with tiny_models.watched() as forwards:
         forwards.at_each = fail
         said = all_at_once(provider, asked)
         assert any(isinstance(one, Busy) for one in said)
@@ -338,7 +302,7 @@ def test_one_picture_that_does_not_fit_into_memory_is_broken(xl: Path) -> None:
     def fail(_rows: int) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with watched() as forwards, pytest.raises(Broken, match="does not fit"):
+    with tiny_models.watched() as forwards, pytest.raises(Broken, match="does not fit"):
         forwards.at_each = fail
         Diffusers(str(xl)).generate(ask())
 
@@ -353,7 +317,7 @@ def test_while_one_batch_is_drawn_the_next_may_gather(xl: Path) -> None:
 def test_a_call_that_is_stopped_ends_between_two_steps(xl: Path) -> None:
     provider, stop = Diffusers(str(xl)), threading.Event()
     assert provider.capabilities().cancels
-    with watched() as forwards:
+    with tiny_models.watched() as forwards:
         forwards.at_each = lambda _rows: len(forwards.rows) == 3 and stop.set()
         with pytest.raises(Cancelled):
             provider.generate(ask(steps=50, stop=stop))
@@ -365,7 +329,7 @@ def test_a_stop_takes_nothing_from_those_that_are_drawn_with_it(xl: Path) -> Non
     provider, stop = Diffusers(str(xl), batch=2), threading.Event()
     provider.generate(ask())
     alone = drawn(provider, ask(seed=2, steps=20))
-    with watched() as forwards:
+    with tiny_models.watched() as forwards:
         forwards.at_each = lambda _rows: len(forwards.rows) == 2 and stop.set()
         gone, stays = all_at_once(provider, [ask(seed=1, steps=20, stop=stop), ask(seed=2, steps=20)])
     # The one that draws for both brings its picture all the same.
@@ -376,7 +340,7 @@ def test_a_stop_takes_nothing_from_those_that_are_drawn_with_it(xl: Path) -> Non
 def test_a_call_takes_no_longer_than_it_may(xl: Path) -> None:
     provider = Diffusers(str(xl), timeout_seconds=0.5)
     Diffusers(str(xl)).generate(ask())
-    with watched() as forwards, pytest.raises(Broken, match=r"no picture within 0\.5 s"):
+    with tiny_models.watched() as forwards, pytest.raises(Broken, match=r"no picture within 0\.5 s"):
         provider.generate(ask(steps=1000))
     assert len(forwards.rows) < 1000
 

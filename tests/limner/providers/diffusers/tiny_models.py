@@ -3,6 +3,8 @@
 Every part that a new model begins with at zero is filled, so that words, guidance and steps make a difference.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,11 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPTokenizer,
 )
+from transformers.utils import logging as transformers_logging
+
+# Threads that wait for each other in a spin take seconds for what takes milliseconds, where others want the cores too.
+torch.set_num_threads(1)
+transformers_logging.disable_progress_bar()
 
 CARD = "---\nlicense: apache-2.0\ntags: [tiny]\n---\n# A tiny model\n"
 
@@ -158,3 +165,30 @@ def _letters() -> list[str]:
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     other = [byte for byte in range(256) if byte not in plain]
     return [chr(byte) for byte in plain] + [chr(256 + number) for number in range(len(other))]
+
+
+class Forwards:
+    """What passes the model's UNet: pictures per step. at_each is called before it."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.at_each: Any = lambda _rows: None
+
+
+@contextmanager
+def watched() -> Iterator[Forwards]:
+    """Watch every UNet of this process from within torch."""
+    forwards = Forwards()
+
+    def look(module: Any, args: Sequence[Any]) -> None:
+        if isinstance(module, UNet2DConditionModel):
+            # Each picture passes twice: with its words, and without.
+            rows = args[0].shape[0] // 2
+            forwards.rows.append(rows)
+            forwards.at_each(rows)
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(look)
+    try:
+        yield forwards
+    finally:
+        hook.remove()
