@@ -53,15 +53,8 @@ def fit(order: Order, can: Capabilities, protected: str = "") -> Fitted:
 
     protected: words of the prompt that stay whole when it has to be cut to the provider's length.
     """
-    width, height = _nearest_size(order, can) or (order.width, order.height)
-    fitted = replace(
-        order,
-        width=width,
-        height=height,
-        references=order.references[: can.references],
-        controls=order.controls[: can.controls],
-        adapters=tuple(one for one in order.adapters if one.kind in can.adapters),
-    )
+    fitted = without_words(order, can)
+    width, height = fitted.width, fitted.height
     words = order.prompt if can.negative_prompts else fold_negative(order.prompt, order.negative_prompt)
     prompt = fit_prompt(words, protected, can.max_prompt)
     said = {
@@ -77,6 +70,19 @@ def fit(order: Order, can: Capabilities, protected: str = "") -> Fitted:
     }
     dropped = tuple(what for what, holds in said.items() if holds)
     return Fitted(fitted, prompt, order.negative_prompt if can.negative_prompts else "", dropped)
+
+
+def without_words(order: Order, can: Capabilities) -> Order:
+    """Return the order as a provider takes it, but for its words: these may be too long for it."""
+    width, height = _nearest_size(order, can) or (order.width, order.height)
+    return replace(
+        order,
+        width=width,
+        height=height,
+        references=order.references[: can.references],
+        controls=order.controls[: can.controls],
+        adapters=tuple(one for one in order.adapters if one.kind in can.adapters),
+    )
 
 
 def _unknown_adapters(order: Order, can: Capabilities) -> str:

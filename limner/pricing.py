@@ -6,7 +6,7 @@ Pure: providers and orders in, dollars out. Knows nothing of budgets.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from limner.fitting import fit, why_not
+from limner.fitting import why_not, without_words
 from limner.jobs import Order
 from limner.providers.seam import Provider, model_for
 
@@ -23,7 +23,7 @@ class Estimate:
 def estimate_usd(provider: Provider, order: Order, model: str | None) -> float:
     """Return what one call costs at most, as far as the provider's price table knows."""
     chosen = model_for(provider, order, model)
-    return provider.estimate_usd(fit(order, provider.capabilities(chosen)).order, chosen)
+    return provider.estimate_usd(without_words(order, provider.capabilities(chosen)), chosen)
 
 
 def price_usd(chain: Sequence[Provider], order: Order, model: str | None) -> float:

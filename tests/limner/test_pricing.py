@@ -51,3 +51,9 @@ def test_each_provider_is_estimated_for_all_that_it_can_make() -> None:
     assert (found["small"].pictures, found["small"].usd) == (2, 0.2)
     assert found["small"].why_not == "it makes sides of 64 to 1024 px, not 2048x2048"
     assert (found["any"].pictures, found["any"].usd, found["any"].why_not) == (3, 3.6, "")
+
+
+def test_words_that_are_too_long_for_a_provider_do_not_stop_the_estimate_of_all_others() -> None:
+    wordy = Order(kind="chapter", prompt="a castle " * 600, width=512, height=512)
+    assert price_usd([Priced("one", 0.4)], wordy, None) == 0.1, "what it refuses is said of that picture alone"
+    assert by_provider({"one": Priced("one", 0.4)}, [PLAIN, wordy])["one"].usd == 0.2
