@@ -16,8 +16,10 @@ _TOTALS = text("""
     select c.owner, c.period, c.usd_used as counter_usd,
            coalesce((select sum(e.usd_used) from entries e where e.owner = c.owner and e.period = c.period), 0)
              as entries_usd,
-           coalesce((select sum(t.cost_usd) from attempts t join batches b on b.id = t.batch_id
-                      where b.owner = c.owner and b.period = c.period), 0) as attempts_usd,
+           -- A batch may have been made in several months: an attempt's is the one it was settled in.
+           coalesce((select sum(t.cost_usd) from attempts t
+                      where t.id in (select e.attempt_id from entries e where e.owner = c.owner
+                                        and e.period = c.period and e.what = 'settled')), 0) as attempts_usd,
            c.usd_reserved as reserved_usd, c.pictures_used as pictures, c.pictures_reserved as pictures_reserved
       from counters c
      where (cast(:owner as text) is null or c.owner = :owner) and (cast(:period as text) is null or c.period = :period)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from limner import press
 from limner.errors import QuotaUsedUp, Refused
 from limner.ledger import quota
+from limner.ledger.auditing import audit_spend
 from limner.ledger.opening import Ledger
 from limner.ledger.plans import period_of
 from limner.ledger.quota import Caps
@@ -199,7 +200,8 @@ def test_a_batch_that_fell_short_reserves_again_for_what_is_missing(open_room: O
 
 def _move_to_a_month_long_past(ledger: Ledger) -> None:
     for statement in (
-        "insert into counters select owner, '2001-01', pictures_reserved, pictures_used from counters",
+        "insert into counters select owner, '2001-01', pictures_reserved, pictures_used, usd_reserved, usd_used "
+        "from counters",
         "update entries set period = '2001-01'",
         "delete from counters where period <> '2001-01'",
         "update batches set period = '2001-01'",
@@ -265,3 +267,18 @@ def test_a_process_that_knew_a_batch_in_a_month_long_past_counts_it_where_anothe
     assert (report.batch, report.made) == (batch.id, 3)
     assert _used_by_month(ledger) == {"2001-01": 0, period_of(datetime.now(UTC)): 3}
     assert_the_books_balance(ledger, old.bucket)
+
+
+def test_what_was_spent_on_a_batch_in_each_month_agrees_by_month(open_room: OpenRoom, ledger: Ledger) -> None:
+    painter = Painter(price_usd=0.1, whim=lambda _asked: Refused("made, then hidden", may_be_paid=True))
+    room = open_room(painter)
+    illustrate(room, castles(2), **ANNA)
+    _move_to_a_month_long_past(ledger)
+    painter.whim = lambda _asked: None
+    assert illustrate(room, castles(2), **ANNA).made == 2
+    found = ledger.run(audit_spend)
+    assert not found.faults
+    assert [
+        [one["period"], *(float(one[name]) for name in ("counter_usd", "entries_usd", "attempts_usd"))]
+        for one in found.totals
+    ] == [["2001-01", 0.2, 0.2, 0.2], [period_of(datetime.now(UTC)), 0.2, 0.2, 0.2]]
