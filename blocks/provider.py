@@ -36,10 +36,10 @@ class LimnerProvider(LimnerBlock):
         default=None, ge=0, le=100, title="Guidance", description="The only scale that a model of diffusers draws with."
     )
     calls_at_once: int | None = Field(
-        default=None, ge=0, le=1000, title="Calls at once", description="Over all processes; 0: without limit."
+        default=None, ge=0, le=1000, title="Calls at once", description="Over all processes; 0: any. Name both limits."
     )
     calls_a_minute: float | None = Field(
-        default=None, ge=0, title="Calls a minute", description="Over all processes; 0: without limit."
+        default=None, ge=0, title="Calls a minute", description="Over all processes; 0: any. Name both limits."
     )
     timeout_seconds: float | None = Field(
         default=None, gt=0, le=3600, title="Timeout", description="Of one call, in seconds; empty is the provider's."
