@@ -401,14 +401,9 @@ class _Line:
 
     def learn(self, state: State | None) -> None:
         # A provider without a row has no trouble.
-        state = state or State()
         with self._lock:
-            is_news = state.is_shut and not self._known.is_shut
-            self._known = state
+            self._known = state or State()
             self._learned = self._looked = time.monotonic()
-            if is_news:
-                for waiter in self._waiting:
-                    waiter.wake.set()
 
     def is_due_to_look(self) -> bool:
         """Say, to one caller each time, that what is known is old."""
