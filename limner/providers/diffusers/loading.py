@@ -73,6 +73,8 @@ def _load(source: Source) -> Loaded:
 
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
+    # It warns of image libraries that it would rather have, at every load.
+    transformers.utils.logging.set_verbosity_error()
     device = source.device or best_device(torch)
     folder = source.folder or _fetched(source, diffusers)
     described = describe(folder)

@@ -328,10 +328,10 @@ def test_a_call_that_is_stopped_ends_between_two_steps(xl: Path) -> None:
 def test_a_stop_takes_nothing_from_those_that_are_drawn_with_it(xl: Path) -> None:
     provider, stop = Diffusers(str(xl), batch=2), threading.Event()
     provider.generate(ask())
-    alone = drawn(provider, ask(seed=2, steps=20))
+    alone = drawn(provider, ask(seed=2, steps=8))
     with tiny_models.watched() as forwards:
         forwards.at_each = lambda _rows: len(forwards.rows) == 2 and stop.set()
-        gone, stays = all_at_once(provider, [ask(seed=1, steps=20, stop=stop), ask(seed=2, steps=20)])
+        gone, stays = all_at_once(provider, [ask(seed=1, steps=8, stop=stop), ask(seed=2, steps=8)])
     # The one that draws for both brings its picture all the same.
     assert isinstance(gone, Cancelled | Answer)
     assert np.abs(pixels(stays) - alone).max() <= 1
@@ -484,7 +484,7 @@ from limner.errors import ProviderError
 from limner.jobs import Order
 from limner.providers.diffusers import Diffusers
 from limner.providers.seam import Asked
-folder, hub = sys.argv[1:]
+folder = sys.argv[1]
 asked = Asked(Order("chapter", "a fox", width=64, height=64, steps=1), "a fox", "", 7)
 provider = Diffusers(folder)
 provider.capabilities()
@@ -494,21 +494,32 @@ told = {"before": "torch" in sys.modules}
 provider.generate(asked)
 print(json.dumps(told | {"after": "torch" in sys.modules}), flush=True)
 sys.stdin.readline()
-try:
-    Diffusers("owner/name").generate(asked)
-except ProviderError as error:
-    print(json.dumps([type(error).__name__, str(error)]))
+for provider in Diffusers("owner/name"), *[Diffusers("owner/cached")] * 2:
+    try:
+        print(json.dumps(provider.generate(asked).model))
+    except ProviderError as error:
+        print(json.dumps([type(error).__name__, str(error)]))
 """
+
+
+def fetched_before(model: Path, home: Path) -> None:
+    """Lay a model into the hub's cache of an account as `owner/cached`."""
+    place = home / ".cache" / "huggingface" / "hub" / "models--owner--cached"
+    revision = "a" * 40
+    shutil.copytree(model, place / "snapshots" / revision)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(revision, "utf-8")
 
 
 def test_a_folder_never_touches_the_network_and_torch_is_loaded_by_the_first_picture(xl: Path, tmp_path: Path) -> None:
     Hub.asked = []
+    fetched_before(xl, tmp_path)
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
         threading.Thread(target=hub.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{hub.server_port}"
-        # An account that never used the hub, and asks this one.
+        # An account of its own, which asks this hub.
         environment = {"PATH": "", "HOME": str(tmp_path), "HF_ENDPOINT": address, "HF_HUB_DISABLE_TELEMETRY": "1"}
-        command = [sys.executable, "-W", "ignore", "-c", ONE_PROCESS, str(xl), address]
+        command = [sys.executable, "-W", "ignore", "-c", ONE_PROCESS, str(xl)]
         with subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
@@ -522,5 +533,7 @@ def test_a_folder_never_touches_the_network_and_torch_is_loaded_by_the_first_pic
     assert by_folder == []
     # The same hub is asked for an id, so that it would have seen the folder's requests.
     assert any("owner/name" in path for path in Hub.asked)
-    kind, sentence = json.loads(said)
-    assert kind == "Broken" and sentence.startswith("diffusers: the hub has no model owner/name")
+    told = [json.loads(line) for line in said.splitlines()]
+    assert told[0][0] == "Broken" and told[0][1].startswith("diffusers: the hub has no model owner/name")
+    # What was fetched once is drawn with, whatever the hub says today; first it says what it takes.
+    assert told[1][0] == "Busy" and told[2] == "owner/cached"
