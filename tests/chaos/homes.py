@@ -13,10 +13,11 @@ from deployments.local_api import child_environment
 from limner.bucket.directory import DirectoryBucket
 from limner.home.ledger import open_ledger
 from limner.ledger.opening import Ledger
+from limner.providers.opening import VARIABLES, Kind
 from limner.settings import Settings
 from tests.chaos.forking import Command, Forks
 from tests.integration.books import assert_the_books_balance, rows, value
-from tests.standins.pollinations import Running
+from tests.standins.serving import Running
 
 BOOK = str(Path(__file__).parents[2] / "samples" / "alice.txt")
 
@@ -38,20 +39,22 @@ class Home:
     def with_environment(self, **more: str) -> "Home":
         return replace(self, environment={**self.environment, **more})
 
+    def with_service(self, name: Kind, standin: Running) -> "Home":
+        """Return the home with one more service turned on."""
+        return self.with_environment(**turned_on(name, standin))
+
     def illustrate(self, title: str, descriptions: Path, *more: str, **environment: str) -> Command:
         """Start `limner chapters illustrate` for a request that `title` tells from others."""
         arguments = ["chapters", "illustrate", BOOK, "--title", title, "--descriptions", str(descriptions)]
-        return self.forks.start([*arguments, "--json", *more], self.environ(**environment))
+        return self.run(*arguments, "--json", *more, **environment)
+
+    def run(self, *words: str, **environment: str) -> Command:
+        """Start any command."""
+        return self.forks.start(list(words), self.environ(**environment))
 
     def environ(self, **more: str) -> dict[str, str]:
         """Return the whole environment of a command of this home."""
-        ours = {
-            "LIMNER_HOME": str(self.folder),
-            "POLLINATIONS_API_KEY": self.standin.key,
-            "LIMNER_POLLINATIONS_URL": self.standin.url,
-            "LIMNER_POLLINATIONS_CALLS_A_MINUTE": "0",
-            "LIMNER_ALLOW_PRIVATE_ADDRESSES": "true",
-        }
+        ours = {"LIMNER_HOME": str(self.folder), **turned_on("pollinations", self.standin)}
         return {**child_environment(), **ours, **self.environment, **more}
 
     def calls(self) -> int:
@@ -78,6 +81,17 @@ class Home:
         assert report["errors"] == {}
         assert len({picture["key"] for picture in report["pictures"]}) == pictures
         assert_the_books_balance(self.ledger, self.bucket)
+
+
+def turned_on(name: Kind, standin: Running) -> dict[str, str]:
+    """Return the variables that turn a service on at its stand-in, with as many calls a minute as anybody likes."""
+    service = f"LIMNER_{name.upper()}"
+    return {
+        VARIABLES[name]: standin.key,
+        f"{service}_URL": standin.url + ("/v1" if name == "openai" else ""),
+        f"{service}_CALLS_A_MINUTE": "0",
+        "LIMNER_ALLOW_PRIVATE_ADDRESSES": "true",
+    }
 
 
 @contextmanager

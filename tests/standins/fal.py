@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 from jsonschema import Draft202012Validator
 
 from tests.standins import serving
-from tests.standins.orders import Order
+from tests.standins.orders import Order, finish
 from tests.standins.serving import KEY, Call, Fault, Reply, Running, Service
 
 __all__ = ["KEY", "Running", "running"]
@@ -101,6 +101,9 @@ class Fal(Service):
     def __init__(self, *told: Any, **more: Any) -> None:
         super().__init__(*told, **more)
         self.orders: dict[str, Order] = {}
+
+    def finish(self) -> None:
+        finish(self.orders.values())
 
     def kind(self, call: Call) -> str:
         # The other host is this very server: what it is shown is counted.

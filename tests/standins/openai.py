@@ -316,7 +316,10 @@ class OpenAI(Service):
             "usage": usage(order),
         }
         spoil = SPOILED.get(call.fault.what if call.fault else "", lambda good: good)
-        return Reply.of_json(spoil(answer), **{"x-request-id": f"req_{call.number}"})
+        answer = spoil(answer)
+        if call.fault and call.fault.what == "revised" and call.fault.body:
+            answer["data"][0]["revised_prompt"] = call.fault.body
+        return Reply.of_json(answer, **{"x-request-id": f"req_{call.number}"})
 
     def _model(self, name: str) -> Reply:
         if name in GONE or name not in SPECIFIED["$defs"]["model"]["enum"]:

@@ -5,6 +5,7 @@ Knows no service and no HTTP.
 
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,3 +53,9 @@ class Order:
         state = self.state()
         self.cancelled = self.cancelled or (state in ("queued", "running") and self.what != "deaf")
         return state in ("queued", "running")
+
+
+def finish(orders: Iterable[Order]) -> None:
+    """Let orders be done now, but for those whose fault is that they never are."""
+    for order in orders:
+        order.seconds = 0.0

@@ -11,6 +11,7 @@ prints its address, then serves. Tests start it with `running("tests.standins.po
 |---|---|
 | POST /_standin/faults | replace the faults: [{"what": "500", "match": "castle", "times": 2}, ...]; [] mends all |
 | POST /_standin/latency | {"seconds": 0.5}: how long a picture takes |
+| POST /_standin/done | every order that is being drawn is done now |
 | POST /_standin/limit | {"calls": 10, "minute_seconds": 6, "burst": 1}: throttles from now on; {} is without limit |
 | GET /_standin/calls | what came: {"calls", "submit", "poll", "cancel", "file", "generations", "failed", ...} |
 
@@ -67,7 +68,8 @@ class Fault:
     middle, "huge" (`megabytes`), "gzip" (which nobody asked for), "trickle" or "trickle head" (a byte each `seconds`);
     "plain", "gif", "pdf", "svg", "page" or "bomb" (177 megapixels) in the picture's place; or a service's own word.
     match: part of the call's words, for most services of the prompt. where: the kind of call; empty is any.
-    after: this many calls that it would meet go well first.
+    after: this many calls that it would meet go well first. headers: of whatever is answered; with a word that means
+    nothing, like "well", all that differs.
     """
 
     what: str
@@ -81,6 +83,7 @@ class Fault:
     seconds: float = 1.0
     megabytes: int = 300
     location: str = METADATA
+    headers: dict[str, str] = field(default_factory=dict)
 
     def meets(self, kind: str, words: str) -> bool:
         if self.match not in words or self.where not in (kind, "") or self.times == 0:
@@ -207,6 +210,9 @@ class Service:
         """Return the answer for a fault that only this service has; None leaves it to `answer`, in `call.fault`."""
         return None
 
+    def finish(self) -> None:
+        """Be done with every order that lives here under an id."""
+
     def is_authorised(self, call: Call) -> bool:
         return call.headers.get("authorization") == f"{self.key_scheme}{self.key}"
 
@@ -272,6 +278,11 @@ class Service:
         call = replace(call, fault=fault)
         if fault is None:
             return self._file(call) if call.kind == "file" else await self.answer(call)
+        reply = await self._faulty(fault, call)
+        reply.more |= fault.headers
+        return reply
+
+    async def _faulty(self, fault: Fault, call: Call) -> Reply:
         if fault.what == "slow" and call.kind != "submit":
             await asyncio.sleep(fault.seconds)
         if (reply := self._instead(fault, call)) is not None:
@@ -322,6 +333,8 @@ class Service:
             self._faults = [Fault(**one) for one in told]
         elif what == "latency":
             self.latency = told["seconds"]
+        elif what == "done":
+            self.finish()
         elif what == "limit":
             self._limit = Limit(**told) if told else None
         elif what != "calls":
@@ -459,6 +472,10 @@ class Running:
 
     def be_slow(self, seconds: float) -> None:
         self._control("POST", "latency", {"seconds": seconds})
+
+    def finish(self) -> None:
+        """Let every order that is being drawn be done now, however slow it was to be."""
+        self._control("POST", "done", {})
 
     def limit(self, calls: float | None, *, minute_seconds: float = 60.0, burst: int | None = None) -> None:
         """Let in so many calls a minute, `burst` of them at once (all of them, where not given); None mends it."""
