@@ -24,7 +24,6 @@ from limner.errors import (
     Invalid,
     OutOfCredit,
     ProviderError,
-    Refused,
     Unauthorised,
     UnknownOutcome,
 )
@@ -232,7 +231,7 @@ class Fal:
         told = object_of(reply)
         flags = told.get("has_nsfw_concepts")
         if isinstance(flags, list) and any(flag is True for flag in flags):
-            raise Refused(f"{NAME}: drew {errand.id} and found it not safe for work.", ("nsfw",), may_be_paid=True)
+            raise self._web.refused(f"drew {errand.id} and found it not safe for work", ("nsfw",), may_be_paid=True)
         images = told.get("images")
         first = images[0] if isinstance(images, list) and images else None
         url = first.get("url") if isinstance(first, dict) else None
@@ -249,7 +248,7 @@ class Fal:
         if reply.status in (404, 410) and not types:
             raise self._gone(errand, reply)
         if "content_policy_violation" in types:
-            raise Refused(f"{NAME}: refused by its content policy: {self._web.said(said)}", types, may_be_paid=paid)
+            raise self._web.refused(f"refused by its content policy: {self._web.said(said)}", types, may_be_paid=paid)
         if _is_worth_another_try(reply):
             raise Broken(f"{NAME}: failed ({reply.status}): {self._web.said(said)}", may_be_paid=paid)
         raise Invalid(f"{NAME}: cannot take this order ({reply.status}): {self._web.said(said)}", may_be_paid=paid)
@@ -258,7 +257,7 @@ class Fal:
         """Return what it means that the queue did not take an order."""
         types, said = _error(reply)
         if "content_policy_violation" in types:
-            return Refused(f"{NAME}: refused by its content policy: {self._web.said(said)}", types)
+            return self._web.refused(f"refused by its content policy: {self._web.said(said)}", types)
         if reply.status == 403 and any(words in said.lower() for words in contract().out_of_credit):
             return OutOfCredit(f"{NAME}: the account is empty; top it up: {self._web.said(said)}")
         return self._web.meaning(reply, said, mend_key=_MEND_KEY)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from limner.errors import Invalid, ProviderError, Refused, Unauthorised
+from limner.errors import Invalid, ProviderError, Unauthorised
 from limner.jobs import Order
 from limner.providers.seam import Answer, Asked, Capabilities, Limits
 from limner.web import Reply, Web
@@ -140,7 +140,7 @@ class Pollinations:
             reply = self._web.send("GET", path, submits=True, params=told, max_bytes=self._max_bytes)
         if not reply.is_fine:
             raise self._error(reply)
-        return Answer(reply.data, model, provider_id=reply.headers.get("x-request-id"))
+        return Answer(reply.data, model, provider_id=self._web.masked(reply.headers.get("x-request-id", "")) or None)
 
     def close(self) -> None:
         """Close the connections; the next call would open new ones."""
@@ -171,7 +171,7 @@ class Pollinations:
         # A vendor's own answer is passed on as a 502; what it was stands in the details.
         upstream = _upstream_status(told) if reply.status == 502 else None
         if _is_refusal(upstream or reply.status, told):
-            return Refused(f"{NAME}: refused by its safety filter: {reason}", _categories(told))
+            return self._web.refused(f"refused by its safety filter: {reason}", _categories(told))
         if upstream in (401, 403):
             # The service's own account at a model's vendor, not our key.
             return Unauthorised(

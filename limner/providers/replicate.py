@@ -22,7 +22,6 @@ from limner.errors import (
     Cancelled,
     Invalid,
     ProviderError,
-    Refused,
     Unauthorised,
     UnknownOutcome,
 )
@@ -240,7 +239,7 @@ class Replicate:
     def _failed(self, errand: Errand, said: str, model: str) -> ProviderError:
         """Return what it means that a prediction ended without a picture; a machine's time is paid for all the same."""
         if _is_refusal(said):
-            return Refused(f"{NAME}: refused for what it shows: {self._web.said(said)}", ("nsfw",), may_be_paid=True)
+            return self._web.refused(f"refused for what it shows: {self._web.said(said)}", ("nsfw",), may_be_paid=True)
         paid = self._data(model).price.per == "second"
         return Broken(f"{NAME}: {errand.id} failed: {self._web.said(said)}", may_be_paid=paid)
 
@@ -250,7 +249,7 @@ class Replicate:
         if reply.status == 429:
             return Busy(f"{NAME}: too busy (429): {self._web.said(said)}", _seconds_until_free(reply, said))
         if 400 <= reply.status < 500 and _is_refusal(said):
-            return Refused(f"{NAME}: refused for what it shows: {self._web.said(said)}", ("nsfw",))
+            return self._web.refused(f"refused for what it shows: {self._web.said(said)}", ("nsfw",))
         return self._web.meaning(reply, said, mend_key=_MEND_KEY)
 
 

@@ -8,12 +8,12 @@ import email.utils
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urljoin
+from urllib.parse import urljoin
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_exponential_jitter
@@ -25,12 +25,14 @@ from limner.errors import (
     Invalid,
     OutOfCredit,
     ProviderError,
+    Refused,
     Unauthorised,
     Unfinished,
     UnknownOutcome,
 )
 from limner.web import bodies, network
 from limner.web.bodies import TooLarge
+from limner.web.masking import Mask
 from limner.web.network import ForbiddenAddress
 
 MAX_PICTURE_BYTES = 40 * 1024 * 1024
@@ -39,6 +41,7 @@ CONNECT_SECONDS = 10.0
 STALL_SECONDS = 10.0
 MAX_REDIRECTS = 3
 SAID_CHARS = 300
+MAX_CATEGORIES = 8
 
 _SECONDS = re.compile(r"^[0-9]{1,9}(?:\.[0-9]+)?$")
 # A proxy never stands between us and this machine.
@@ -102,9 +105,7 @@ class Web:
         self.base_url = base_url.rstrip("/")
         self.timeout_seconds = timeout_seconds
         self._headers = dict(headers)
-        # The longest first: a part of it may be a secret too. As it stands in an address it is one as well.
-        told = {form for one in secrets if one for form in (one, quote(one, safe=""))}
-        self._secrets = tuple(sorted(told, key=len, reverse=True))
+        self._mask = Mask(secrets)
         self._stall_seconds = min(stall_seconds, timeout_seconds)
         self._allow_private = allow_private
         self._connections = connections
@@ -249,9 +250,20 @@ class Web:
     def said(self, words: object) -> str:
         """Return words of a stranger on one line, short, without our secrets and without what moves a terminal."""
         said = " ".join("".join(char if char.isprintable() else " " for char in str(words)).split())
-        for secret in self._secrets:
-            said = said.replace(secret, "***")
-        return said[:SAID_CHARS] or type(words).__name__
+        return self.masked(said)[:SAID_CHARS] or type(words).__name__
+
+    def masked(self, words: str) -> str:
+        """Return words of a stranger as they are, without our secrets: what is kept and not part of a sentence."""
+        return self._mask.masked(words)
+
+    def refused(self, why: str, categories: Sequence[str], *, may_be_paid: bool = False) -> Refused:
+        """Return the error for an order that the service's policy does not allow, with its own words for why.
+
+        why: a sentence without the name. categories: as the service calls them, shown behind it.
+        """
+        named = tuple(self.said(one) for one in categories[:MAX_CATEGORIES])
+        shown = f" [{', '.join(named)}]" if named else ""
+        return Refused(f"{self.name}: {why}{shown}", named, may_be_paid=may_be_paid)
 
     def meaning(self, reply: Reply, reason: object, *, mend_key: str, submits: bool = True) -> ProviderError:
         """Return the error that a status stands for, where a service does not say it better itself.
@@ -286,7 +298,7 @@ class Web:
 
     def _forget_secrets(self, request: httpx.Request) -> None:
         for name, value in list(request.headers.items()):
-            if name in ("authorization", "cookie") or any(secret in value for secret in self._secrets):
+            if name in ("authorization", "cookie") or self._mask.hides(value):
                 del request.headers[name]
 
     def _check(self, url: httpx.URL) -> None:
@@ -303,7 +315,9 @@ class Web:
             yield
         except ForbiddenAddress as error:
             mend = "" if self._allow_private else f" {_MEND_ADDRESS}"
-            raise Unusable(f"{self.name}: {self.said(error)}; nothing was sent there.{mend}") from None
+            # An order that nobody may be sent says nothing of how the service is.
+            kind = Invalid if submits else Unusable
+            raise kind(f"{self.name}: {self.said(error)}; nothing was sent there.{mend}") from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             # Proven to lie before acceptance. Not Busy: nobody is there who would be free again soon.
             raise Broken(f"{self.name}: cannot be reached ({self.said(error)}); check the network.") from None

@@ -24,7 +24,6 @@ from limner.errors import (
     Invalid,
     OutOfCredit,
     ProviderError,
-    Refused,
     Unauthorised,
 )
 from limner.jobs import Order
@@ -305,9 +304,9 @@ class OpenAI:
         return Answer(
             data,
             model,
-            revised_prompt=revised if isinstance(revised, str) else None,
+            revised_prompt=self._web.masked(revised) if isinstance(revised, str) else None,
             cost_usd=_cost_usd(self._family(model).prices, pictures.usage),
-            provider_id=reply.headers.get("x-request-id"),
+            provider_id=self._web.masked(reply.headers.get("x-request-id", "")) or None,
         )
 
     def _error(self, reply: Reply) -> ProviderError:
@@ -315,8 +314,8 @@ class OpenAI:
         told, means = _Told.of(reply), contract().meanings
         reason = self._web.said(told.message)
         if told.means(means.refused):
-            refusal = f"{NAME}: refused by its safety system: {reason}"
-            return Refused(refusal, told.categories, may_be_paid=told.was_drawn)
+            why = f"refused by its safety system: {reason}"
+            return self._web.refused(why, told.categories, may_be_paid=told.was_drawn)
         if told.means(means.out_of_credit):
             return OutOfCredit(f"{NAME}: the account's credit or limit is used up; raise it: {reason}")
         if told.means(means.invalid):

@@ -24,7 +24,7 @@ from limner.errors import (
     Unfinished,
     UnknownOutcome,
 )
-from limner.fitting import fit, why_not
+from limner.fitting import fault_of, fit
 from limner.jobs import Adapter, Order, Reference
 from limner.providers.fal import Fal, contract
 from limner.providers.seam import Asked, Limits
@@ -472,7 +472,7 @@ def test_a_picture_that_will_never_come_is_broken_and_may_be_paid(
 
 def test_addresses_of_this_machine_are_not_asked_unless_allowed(another: Opening, standin: Running) -> None:
     said = failing(another(allow_private=False))
-    assert isinstance(said, Broken) and "no address of the open Internet" in str(said)
+    assert isinstance(said, Invalid) and "no address of the open Internet" in str(said)
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
@@ -503,7 +503,7 @@ def test_an_order_goes_to_the_app_it_names_or_needs() -> None:
 def test_a_chapters_picture_is_fitted_to_the_nearest_shape_and_the_record_says_so() -> None:
     provider = Fal("key")
     chapter = Order("chapter", "a castle", droppable=("steps", "guidance", "seed", "size"))
-    assert why_not(chapter, provider.capabilities()) is None
+    assert fault_of(chapter, provider.capabilities()) is None
     fitted = fit(chapter, provider.capabilities())
     assert (fitted.order.width, fitted.order.height) == (2368, 1792)
     assert fitted.dropped == ("size: 2368x1792 for 1024x768", "steps", "guidance")

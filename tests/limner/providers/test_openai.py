@@ -28,7 +28,7 @@ from limner.errors import (
     Unauthorised,
     UnknownOutcome,
 )
-from limner.fitting import fit, why_not
+from limner.fitting import fault_of, fit
 from limner.jobs import Adapter, Order, Reference
 from limner.providers.openai import OpenAI
 from limner.providers.openai.contract import contract
@@ -145,7 +145,7 @@ def test_sixteen_references_go_and_a_seventeenth_does_not(provider: OpenAI, stan
     pictures = [base_picture(32 + n, 32) for n in range(17)]
     provider.generate(asked_with(pictures[:16]))
     assert len(sent(standin)["image"]) == 16
-    assert why_not(asked_with(pictures).order, provider.capabilities()) == "it takes 16 references, not 17"
+    assert fault_of(asked_with(pictures).order, provider.capabilities()) == "it takes 16 references, not 17"
     with pytest.raises(Invalid, match="takes 16 references, not 17"):
         provider.generate(asked_with(pictures))
 
@@ -256,7 +256,7 @@ def test_its_data_says_what_it_can(provider: OpenAI) -> None:
 def test_what_an_order_cannot_keep_is_dropped_by_name() -> None:
     can = OpenAI("sk-x").capabilities()
     order = Order("chapter", "a castle", "blurry", 1000, 700, droppable=("seed", "steps", "guidance", "size"))
-    assert why_not(order, can) is None
+    assert fault_of(order, can) is None
     assert fit(order, can).dropped == (
         "size: 1008x704 for 1000x700",
         "seed",
@@ -264,7 +264,7 @@ def test_what_an_order_cannot_keep_is_dropped_by_name() -> None:
         "guidance",
         "negative prompt folded into the prompt",
     )
-    assert why_not(Order("chapter", "a castle", width=1024, height=640), can) == "it takes no seed"
+    assert fault_of(Order("chapter", "a castle", width=1024, height=640), can) == "it takes no seed"
 
 
 @pytest.mark.parametrize("model", ["gpt-image-2.6-flare", "gpt-image-2", "gpt-image-1.5"])
@@ -278,7 +278,7 @@ def test_it_claims_just_the_sizes_that_the_service_takes(model: str) -> None:
             fit_to_model(model, {}, *size)
         except Unfit:
             takes = False
-        assert (why_not(order, can, model) is None) == takes, size
+        assert (fault_of(order, can, model) is None) == takes, size
 
 
 def test_a_size_that_the_service_does_not_take_is_invalid(provider: OpenAI) -> None:
@@ -289,9 +289,9 @@ def test_a_size_that_the_service_does_not_take_is_invalid(provider: OpenAI) -> N
 def test_a_dated_or_a_newer_model_is_taken_and_a_strangers_is_not(provider: OpenAI) -> None:
     order = asked(droppable=("seed", "steps", "guidance")).order
     for model in ("gpt-image-2-2026-04-21", "gpt-image-2.6-flare", "gpt-image-3-nova"):
-        assert why_not(order, provider.capabilities(model), model) is None
+        assert fault_of(order, provider.capabilities(model), model) is None
     for model in ("gpt-image-1", "dall-e-3", "flux"):
-        assert why_not(order, provider.capabilities(model), model) == f"it has no model {model}"
+        assert fault_of(order, provider.capabilities(model), model) == f"it has no model {model}"
 
 
 def test_settings_that_no_call_could_use_are_refused_at_once() -> None:
@@ -616,7 +616,7 @@ def test_a_service_that_is_not_there_is_broken_before_acceptance() -> None:
 def test_an_address_of_this_machine_is_not_asked_unless_allowed(standin: Running) -> None:
     before = standin.counts()["calls"]
     provider = opened(standin, allow_private=False)
-    with pytest.raises(Broken, match="no address of the open Internet; nothing was sent there"):
+    with pytest.raises(Invalid, match="no address of the open Internet; nothing was sent there"):
         provider.generate(asked())
     assert provider.warnings() == ()
     provider.close()

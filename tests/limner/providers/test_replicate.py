@@ -24,7 +24,7 @@ from limner.errors import (
     Unfinished,
     UnknownOutcome,
 )
-from limner.fitting import fit, why_not
+from limner.fitting import fault_of, fit
 from limner.jobs import Adapter, Order, Reference
 from limner.providers.replicate import Replicate, contract
 from limner.providers.seam import Asked, Limits
@@ -497,7 +497,7 @@ def test_each_model_says_what_it_can() -> None:
 def test_a_chapters_picture_is_fitted_to_the_nearest_shape_and_the_record_says_so() -> None:
     provider = Replicate("key")
     chapter = Order("chapter", "a castle", droppable=("steps", "guidance", "seed", "size"))
-    assert why_not(chapter, provider.capabilities()) is None
+    assert fault_of(chapter, provider.capabilities()) is None
     fitted = fit(chapter, provider.capabilities())
     assert (fitted.order.width, fitted.order.height) == (1152, 896)
     assert fitted.dropped == ("size: 1152x896 for 1024x768", "steps", "guidance")

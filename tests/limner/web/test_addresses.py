@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from limner.errors import Broken
+from limner.errors import Broken, Invalid
 from limner.web import ForbiddenAddress, Web
 from limner.web.network import check_host, deadline, guard, is_public, seconds_left
 from tests.limner.web.conftest import Internet, web_to
@@ -123,7 +123,7 @@ def test_nothing_is_sent_to_this_machine_unless_it_is_allowed(standin: Running, 
     before = standin.counts()["calls"]
     port = httpx.URL(standin.url).port
     web = web_to(f"http://{host}:{port}", standin.key)
-    with pytest.raises(Broken, match=r"nothing was sent there\. Set LIMNER_ALLOW_PRIVATE_ADDRESSES=true"):
+    with pytest.raises(Invalid, match=r"nothing was sent there\. Set LIMNER_ALLOW_PRIVATE_ADDRESSES=true"):
         web.send("POST", "/orders", submits=True)
     web.close()
     assert standin.counts()["calls"] == before

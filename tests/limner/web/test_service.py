@@ -237,6 +237,15 @@ def test_a_secret_is_masked_whole_in_parts_and_as_it_stands_in_an_address() -> N
     assert web.said("id/1:word, word, id%2F1%3Aword") == "***, ***, ***"
 
 
+def test_a_refusal_names_the_services_own_words_for_why_and_no_key() -> None:
+    web = Web("fal", "https://fal.example", headers={}, secrets=("s3cret",))
+    said = web.refused("refused by its policy: no", ("violence", "a s3cret\n", *map(str, range(20))), may_be_paid=True)
+    assert str(said) == "fal: refused by its policy: no [violence, a ***, 0, 1, 2, 3, 4, 5]"
+    assert said.categories[:3] == ("violence", "a ***", "0") and said.may_be_paid
+    assert str(web.refused("no", ())) == "fal: no"
+    assert web.masked("  id s3cret\n") == "  id ***\n"
+
+
 def test_what_a_stranger_says_is_one_short_printable_line() -> None:
     web = Web("plain", "https://plain.example", headers={})
     assert web.said("no\r\n\tway \x1b[31mred\0 \u202e \ud800 !") == "no way [31mred !"
