@@ -11,8 +11,9 @@ import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from deployments.local_api import prefect_api
@@ -20,6 +21,9 @@ from deployments.prefect_settings import shown
 from limner.errors import LimnerError
 from limner.home.layout import folder
 from limner.settings import Settings
+
+if TYPE_CHECKING:
+    from limner.providers.opening import Kind, Wiring
 
 State = Literal["fine", "missing", "broken"]
 
@@ -160,20 +164,25 @@ def _bucket(settings: Settings) -> Finding:
 
 
 def _providers(settings: Settings) -> list[Finding]:
-    from limner.providers.opening import KINDS, VARIABLES, open_provider, wirings_of  # noqa: PLC0415
-    from limner.providers.seam import Checked  # noqa: PLC0415
+    from limner.providers.opening import KINDS, wirings_of  # noqa: PLC0415
 
     ready = wirings_of(settings)
-    found = []
-    for kind in KINDS:
-        if kind not in ready:
-            mend = f"Set {VARIABLES[kind]}, or save a block limner-provider."
-            found.append(Finding(f"provider {kind}", "missing", "not configured", mend))
-            continue
-        provider = open_provider(ready[kind], 1)
-        told = provider.warnings() if isinstance(provider, Checked) else ()
-        found.append(Finding(f"provider {kind}", "fine", "ready", " ".join(told)))
-    return found
+    # What is wrong with one says nothing of the others.
+    asked = [_asked(f"provider {kind}", partial(_provider, kind, ready.get(kind))) for kind in KINDS]
+    return [finding for found in asked for finding in found]
+
+
+def _provider(kind: "Kind", wiring: "Wiring | None") -> list[Finding]:
+    from limner.providers.opening import VARIABLES, open_provider  # noqa: PLC0415
+    from limner.providers.seam import Checked  # noqa: PLC0415
+
+    what = f"provider {kind}"
+    if wiring is None:
+        mend = f"Set {VARIABLES[kind]}, or save a block limner-provider."
+        return [Finding(what, "missing", "not configured", mend)]
+    provider = open_provider(wiring, 1)
+    told = provider.warnings() if isinstance(provider, Checked) else ()
+    return [Finding(what, "fine", "ready", " ".join(told))]
 
 
 def _stack(settings: Settings) -> Finding:

@@ -4,6 +4,7 @@ Pure: capabilities and an order in, values out. Only what the order declares as 
 that is dropped or changed is named, for the record.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from limner.jobs import Order
@@ -25,6 +26,15 @@ def why_not(provider: Provider, order: Order, model: str | None = None) -> str |
     """Say why a provider cannot honour an order with a model (None: with one of its choice), or None when it can."""
     chosen = model_for(provider, order, model)
     return fault_of(order, provider.capabilities(chosen), model)
+
+
+def no_such_model(providers: Mapping[str, Provider], model: str | None) -> str | None:
+    """Say that none of these providers has a model, and which they have; None where one has it, or takes any."""
+    known = {name: one.capabilities(model).models for name, one in providers.items()}
+    if not model or not known or any(not models or model in models for models in known.values()):
+        return None
+    listed = "; ".join(f"{name} has {', '.join(models)}" for name, models in known.items())
+    return f"There is no model {model!r} to be had: {listed}. Name one of these, or another provider."
 
 
 def fault_of(order: Order, can: Capabilities, model: str | None = None) -> str | None:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from limner.calling import cap_usd, make, put
 from limner.chain import Outcome, Turn, ask_in_turn
 from limner.errors import (
+    BadInput,
     BatchStopped,
     Busy,
     DiskFull,
@@ -28,7 +29,7 @@ from limner.errors import (
     OverBudget,
     Unfinished,
 )
-from limner.fitting import Fitted, fit
+from limner.fitting import Fitted, fit, no_such_model
 from limner.fitting import why_not as cannot
 from limner.jobs import Plan, derive_seed, plain
 from limner.ledger import attempts, finding, money, plans, quota, reports
@@ -122,6 +123,7 @@ def store_plan(room: Room, asker: Asker, plan: Plan, slug: str) -> Batch:
         if not is_ours:
             return batch
         finding.reuse_all(connection, batch, age)
+        _refuse_unknown_model(room, connection, batch)
         return quota.cut_and_reserve(connection, batch, caps, _prices(room, connection, batch))
 
     room.reach("plan")
@@ -155,6 +157,15 @@ def begin(room: Room, batch: Batch, run_id: str | None) -> list[int]:
 def _caps(room: Room, tier: str) -> Caps:
     allowed = room.tier(tier)
     return Caps(allowed.pictures_a_month, allowed.budget_usd_a_month)
+
+
+def _refuse_unknown_model(room: Room, connection: Connection, batch: Batch) -> None:
+    """Raise BadInput where pictures are missing and nobody who would be asked has the model that was named."""
+    chain = {name: room.providers[name] for name in batch.chain if name in room.providers}
+    fault = no_such_model(chain, batch.model)
+    # All of them are read: a cursor that is left half way stays open.
+    if fault is not None and list(plans.missing_orders(connection, batch)):
+        raise BadInput(fault)
 
 
 def _prices(room: Room, connection: Connection, batch: Batch) -> list[float]:

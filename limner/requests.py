@@ -117,6 +117,12 @@ class IllustrationRequest(BaseModel):
         _refuse_controls(*given)
         return given
 
+    @field_validator("provider")
+    @classmethod
+    def _each_once(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        # Whoever has refused an order is not asked for it again.
+        return tuple(dict.fromkeys(given))
+
     @field_validator("descriptions")
     @classmethod
     def _read_plainly(cls, given: tuple[Description, ...] | None) -> tuple[Description, ...] | None:

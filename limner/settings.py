@@ -28,6 +28,7 @@ Knows nothing of Prefect or of blocks; nothing is read on import, and no `.env` 
 import re
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -49,10 +50,22 @@ def _postgresql(given: Any) -> Any:
     return _POSTGRES.sub("postgresql+psycopg://", text)
 
 
-def _web_address(given: Any) -> Any:
-    if isinstance(given, str) and not _WEB.match(given):
+def web_address(given: str) -> str:
+    """Return an http or https address without the slash at its end; raises ValueError, which repeats no password."""
+    try:
+        parts = urlsplit(given)
+        is_one = bool(_WEB.match(given) and parts.hostname and parts.port != 0)
+    except ValueError:  # a port that is no number, half a bracket
+        is_one, parts = False, urlsplit("")
+    if "@" in given or parts.query or parts.fragment:
+        raise ValueError("an address is http://host:port/path or https, without user, password or ?")
+    if not is_one:
         raise ValueError(f"{given!r} is no http or https address")
-    return given.rstrip("/") if isinstance(given, str) else given
+    return given.rstrip("/")
+
+
+def _web_address(given: Any) -> Any:
+    return web_address(given) if isinstance(given, str) else given
 
 
 def _whole_path(given: Any) -> Any:

@@ -42,7 +42,7 @@ def illustrate(
     negative_prompt: Annotated[str, typer.Option(help="What must not be seen.")] = "",
     aspect_ratio: Annotated[str | None, typer.Option(help="W:H, like 16:9.")] = None,
     high_quality: Annotated[bool, typer.Option("--high-quality", help="50 steps, guidance + 1.")] = False,
-    max_usd: Annotated[float | None, typer.Option(min=0, help="What the batch may cost.")] = None,
+    max_usd: Annotated[float | None, typer.Option(help="What the batch may cost.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Make anew what exists.")] = False,
     reuse: Annotated[str, typer.Option(help="same, or similar: quality words do not count.")] = "same",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be made, and make nothing.")] = False,
@@ -134,11 +134,12 @@ def show_plan(request: IllustrationRequest, as_json: bool) -> None:
 
 
 def _estimates(request: IllustrationRequest, orders: "Sequence[Order]") -> "dict[str, Estimate]":
-    """Return what each provider that would be asked takes for the pictures; raises UnknownProvider.
+    """Return what each provider that would be asked takes for the pictures; raises RefusedRequest.
 
     Knows those of the environment; blocks are looked up when a flow runs.
     """
-    from limner.errors import UnknownProvider  # noqa: PLC0415
+    from limner.errors import BadInput, UnknownProvider  # noqa: PLC0415
+    from limner.fitting import no_such_model  # noqa: PLC0415
     from limner.pricing import by_provider  # noqa: PLC0415
     from limner.providers.opening import open_provider, wirings_of  # noqa: PLC0415
 
@@ -150,6 +151,8 @@ def _estimates(request: IllustrationRequest, orders: "Sequence[Order]") -> "dict
                 "Name one of these, or configure it (limner doctor says how)."
             )
     asked = {name: open_provider(known[name], 1) for name in request.provider or known}
+    if (fault := no_such_model(asked, request.model)) is not None:
+        raise BadInput(fault)
     return by_provider(asked, orders, request.model)
 
 

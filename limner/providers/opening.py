@@ -6,12 +6,13 @@ The one place that knows them all by name; each is imported only where it is ope
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from limner.errors import BadInput
 from limner.providers.seam import Limits, Provider
-from limner.settings import Settings
+from limner.settings import Settings, web_address
 
 Kind = Literal["sketch", "openai", "fal", "replicate", "pollinations", "diffusers"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -24,6 +25,8 @@ VARIABLES: Mapping[Kind, str] = {
     "pollinations": "POLLINATIONS_API_KEY",
     "diffusers": "LIMNER_DIFFUSERS_MODEL",
 }
+
+_OWN_SERVER = "give one, or, for a server of your own, set LIMNER_ALLOW_PRIVATE_ADDRESSES=true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,25 @@ class Wiring:
         return self.key.get_secret_value()
 
     def address(self) -> str | None:
-        """Return where the service is; raises BadInput where whoever stands on the way could read the key."""
-        if self.base_url and not (self.allow_private or self.base_url.lower().startswith("https://")):
-            raise BadInput(
-                f"{self.kind}: {self.base_url} is no https address; give one, or, for a server of your own, set "
-                "LIMNER_ALLOW_PRIVATE_ADDRESSES=true."
-            )
-        return self.base_url or None
+        """Return where the service is; None is its own address.
+
+        Raises BadInput for what is no address, where whoever stands on the way could read the key, or where nobody may
+        be asked.
+        """
+        if not self.base_url:
+            return None
+        try:
+            told = web_address(self.base_url)
+        except ValueError as error:
+            raise BadInput(f"{self.kind}: {error}; mend its address.") from None
+        if not (self.allow_private or told.lower().startswith("https://")):
+            raise BadInput(f"{self.kind}: {told} is no https address; {_OWN_SERVER}.")
+        from limner.web import network  # noqa: PLC0415 - a library of HTTP
+
+        if network.is_forbidden(urlsplit(told).hostname or "", allow_private=self.allow_private):
+            mend = "give another" if self.allow_private else _OWN_SERVER
+            raise BadInput(f"{self.kind}: {told} is no address of the open Internet; {mend}.")
+        return told
 
 
 def wirings_of(settings: Settings) -> dict[str, Wiring]:

@@ -84,6 +84,14 @@ def is_private(address: str) -> bool:
     return _is_in(ip, _PRIVATE) and not _is_in(ip, _METADATA)
 
 
+def is_forbidden(host: str, *, allow_private: bool) -> bool:
+    """Say whether a host is written as an address that must not be asked; a name is looked up when it is asked."""
+    try:
+        return not (is_public(host) or (allow_private and is_private(host)))
+    except ValueError:
+        return False
+
+
 def check_host(host: str, port: int, *, allow_private: bool = False) -> list[str]:
     """Return the addresses of a host, all of them public, or private where that is allowed.
 
@@ -91,7 +99,7 @@ def check_host(host: str, port: int, *, allow_private: bool = False) -> list[str
     """
     found = _addresses(host, port)
     for address in found:
-        if not is_public(address) and not (allow_private and is_private(address)):
+        if is_forbidden(address, allow_private=allow_private):
             raise ForbiddenAddress(f"{host} is {address}, which is no address of the open Internet")
     return found
 

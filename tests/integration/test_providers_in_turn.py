@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from limner.chain import Patience
-from limner.errors import Broken, Busy, Invalid, LimnerError, OutOfCredit, Refused, Unauthorised, UnknownOutcome
+from limner.errors import (
+    BadInput,
+    Broken,
+    Busy,
+    Invalid,
+    LimnerError,
+    OutOfCredit,
+    Refused,
+    Unauthorised,
+    UnknownOutcome,
+)
 from limner.jobs import derive_seed
 from limner.ledger.limits import Breaker
 from limner.ledger.opening import Ledger
@@ -263,3 +273,13 @@ def test_a_provider_is_known_by_the_name_its_studio_gave_it(open_room: OpenRoom,
 def test_a_studio_whose_provider_is_in_no_tiers_chain_asks_it_all_the_same(open_room: OpenRoom) -> None:
     room = open_room(Painter("mine"))
     assert illustrate(room, castles(1, chain=())).made == 1
+
+
+def test_a_model_that_nobody_has_is_refused_before_anything_is_promised(open_room: OpenRoom, ledger: Ledger) -> None:
+    oils, inks = Painter("oils", models=("oil",)), Painter("inks", models=("ink", "wash"))
+    plan = castles(1, chain=("oils", "inks"), model="chalk")
+    with pytest.raises(BadInput, match="There is no model 'chalk' to be had: oils has oil; inks has ink, wash"):
+        illustrate(open_room(oils, inks), plan)
+    assert rows(ledger, "select id from batches") == []
+    assert illustrate(open_room(oils, Painter("inks")), plan).made == 1, "one that takes any"
+    assert illustrate(open_room(oils, inks), replace(plan, title="Again")).reused == 1, "what exists needs nobody"

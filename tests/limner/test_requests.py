@@ -44,6 +44,8 @@ def refusal(model: type[Any], **fields: Any) -> str:
         ({"descriptions": [HALL | {"mood": "dark"}]}, "descriptions.0.mood is no known field."),
         ({"descriptions": [HALL | {"type": "place"}]}, "descriptions.0.type: Input should be 'location', "),
         ({"book": "a.txt", "owner": "a b"}, "owner: String should match pattern"),
+        ({"book": "a.txt", "max_usd": -1}, "max_usd: Input should be greater than or equal to 0."),
+        ({"book": "a.txt", "max_usd": float("nan")}, "max_usd: Input should be less than or equal to 1000000."),
         ({"book": "a.txt", "book_sha256": "F" * 64}, "book_sha256: String should match pattern"),
     ],
 )
@@ -241,3 +243,8 @@ def test_a_binary_book_can_be_pinned_and_is_refused_by_the_reader(tmp_path: Path
     pinned = ChapterRequest(book=str(binary)).pinned()
     with pytest.raises(BadBook):
         plan_illustrations(pinned)
+
+
+def test_a_provider_is_asked_in_one_place_of_the_chain() -> None:
+    request = ChapterRequest(book="a.txt", provider=("fal", "sketch", "fal"))
+    assert request.provider == ("fal", "sketch")

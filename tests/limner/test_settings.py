@@ -72,6 +72,13 @@ def test_every_spelling_of_postgresql_is_taken(scheme: str) -> None:
         ("LIMNER_PREFECT_PORT", "70000", "65535"),
         ("LIMNER_PREFECT_API_URL", "127.0.0.1:4200", "no http or https address"),
         ("LIMNER_S3_SECURE", "perhaps", "boolean"),
+        ("LIMNER_FAL_URL", "fal.run", "no http or https address"),
+        ("LIMNER_FAL_URL", "http://[::1", "no http or https address"),
+        ("LIMNER_FAL_URL", "http://localhost:99999", "no http or https address"),
+        ("LIMNER_FAL_URL", "http://localhost:port", "no http or https address"),
+        ("LIMNER_FAL_URL", "https://me:secret@fal.run", "without user, password or ?"),
+        ("LIMNER_FAL_URL", "ftp://me:secret@fal.run", "without user, password or ?"),
+        ("LIMNER_FAL_URL", "https://fal.run/?key=secret", "without user, password or ?"),
     ],
 )
 def test_a_bad_value_is_one_sentence(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str) -> None:

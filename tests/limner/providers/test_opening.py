@@ -62,3 +62,29 @@ def test_a_key_never_goes_over_plain_http_but_to_a_server_of_ones_own(kind: str)
     with pytest.raises(BadInput, match="is no https address; give one, or"):
         open_provider(plain, 1)
     assert open_provider(replace(plain, allow_private=True), 1).name == kind
+
+
+@pytest.mark.parametrize(
+    ("address", "private", "said"),
+    [
+        ("nonsense", True, "fal: 'nonsense' is no http or https address"),
+        ("https://limner:s3cret@api.example.org", False, "fal: an address is http://host:port/path or https, without"),
+        (
+            "https://10.0.0.8/v1",
+            False,
+            "is no address of the open Internet; give one, or, for a server of your own, set",
+        ),
+        ("https://[::1]:8443", False, "is no address of the open Internet; give one, or"),
+        ("http://169.254.169.254", True, "is no address of the open Internet; give another"),
+    ],
+)
+def test_an_address_that_nobody_may_be_asked_at_is_refused_before_anything_is_made(
+    address: str, private: bool, said: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        open_provider(Wiring("fal", SecretStr("k"), base_url=address, allow_private=private), 1)
+    assert said in str(refused.value) and "s3cret" not in str(refused.value)
+
+
+def test_a_name_is_looked_up_only_when_it_is_asked() -> None:
+    assert open_provider(Wiring("fal", SecretStr("k"), base_url="https://nowhere.example"), 1).name == "fal"
