@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -72,6 +73,9 @@ def _be_the_command(told: Mapping[str, Any]) -> None:
             status = 0
         except SystemExit as end:
             status = end.code or 0
+        except Exception:  # as the interpreter would have it
+            traceback.print_exc()
+            status = 1
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         sys.stdout.flush()
