@@ -334,7 +334,9 @@ def test_cancelling_a_run_in_the_prefect_ui_cancels_what_the_service_draws(
         ).json()
         request = {"book": BOOK, "title": "Cancelled", "provider": ["fal"], "aspect_ratio": "1:1"}
         path = f"/deployments/{deployment['id']}/create_flow_run"
-        run = api.post(path, json={"parameters": {"request": request}}).json()["id"]
+        created = api.post(path, json={"parameters": {"request": request}})
+        assert created.is_success, created.text
+        run = created.json()["id"]
         known = "select count(*) from attempts where provider_id is not null and outcome is null"
         assert becomes(lambda: value(home.ledger, known) == 3, 120)
         api.post(f"/flow_runs/{run}/set_state", json={"state": {"type": "CANCELLING"}}).raise_for_status()
