@@ -43,7 +43,7 @@ pictures: base
 # The locks, for every platform at once. Pins stay as they are where pyproject.toml still allows them.
 lock: .venv/bin/pip
 	@$(pip) --target build/uv --upgrade uv
-	@for name in "" dev local; do \
+	@for name in "" cluster dev local; do \
 		build/uv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-header --no-annotate \
 			$${name:+--extra} $$name --output-file "requirements$${name:+-}$$name.lock" || exit 1; \
 	done

@@ -16,6 +16,13 @@ Knows nothing of Prefect or of blocks; nothing is read on import, and no `.env` 
 | LIMNER_DIFFUSERS_MODEL | a local model: its folder, or its id | none |
 | LIMNER_DIFFUSERS_BATCH | pictures in one call of it | 1 |
 | LIMNER_DIFFUSERS_STEPS, _GUIDANCE | the only ones that it draws with | the order's |
+| LIMNER_DIFFUSERS_URL | the owners of its GPUs, separated by commas | the model is loaded where it is used |
+| LIMNER_GATEWAY_URL | where people and apps reach the gateway; links lead there | links of the bucket's own |
+| LIMNER_GATEWAY_PORT | port of the gateway | 4300 |
+| LIMNER_SIGNING_KEY | what links and webhooks are signed with | one of the home's own |
+| LIMNER_ENGINE, LIMNER_DASK_ADDRESS | where large batches run: threads, or dask | threads |
+| LIMNER_WARM_PROCESSES | how many wait for interactive runs | 2 |
+| LIMNER_LOG_FORMAT | text, or json | text |
 | LIMNER_ALLOW_PRIVATE_ADDRESSES | let providers be on this machine or in a private network | off |
 | LIMNER_CONCURRENCY | pictures at once | the studio's |
 | LIMNER_LEASE_SECONDS | how long a claim lives without a heartbeat | 30 |
@@ -27,7 +34,7 @@ Knows nothing of Prefect or of blocks; nothing is read on import, and no `.env` 
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -130,7 +137,16 @@ class Settings(BaseSettings):
     diffusers_batch: int = Field(default=1, ge=1, le=64)
     diffusers_steps: int | None = Field(default=None, ge=1, le=1000)
     diffusers_guidance: float | None = Field(default=None, ge=0, le=100)
+    diffusers_url: str | None = None
     allow_private_addresses: bool = False
+
+    gateway_url: WebAddress | None = None
+    gateway_port: int = Field(default=4300, ge=1, le=65535)
+    signing_key: SecretStr | None = Field(default=None, min_length=32)
+    engine: Literal["threads", "dask"] | None = None
+    dask_address: str | None = None
+    warm_processes: int = Field(default=2, ge=0, le=64)
+    log_format: Literal["text", "json"] = "text"
 
     concurrency: int | None = Field(default=None, ge=1, le=1000)
     lease_seconds: float = Field(default=30, gt=0)

@@ -79,6 +79,8 @@ batches = Table(
     Column("usd_free", Numeric(14, 6), nullable=False, server_default="0"),
     Column("usd_bound", Numeric(14, 6), nullable=False, server_default="0"),
     Column("usd_used", Numeric(14, 6), nullable=False, server_default="0"),
+    # Somebody waits for it: its calls go before those of other batches.
+    Column("interactive", Boolean, nullable=False, server_default="false"),
     CheckConstraint("status in ('open', 'short', 'cancelled', 'complete')", name="status"),
     Index(
         "ix_batches_unfinished",
@@ -95,6 +97,12 @@ runs = Table(
     Column("id", Text, primary_key=True),
     Column("batch_id", Text, ForeignKey("batches.id"), nullable=False, index=True),
     _now("started_at"),
+    # The process that works on it, when it last said that it lives, and how often it was resumed after it did not.
+    Column("holder", Text),
+    _now("beat_at"),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("resumed", Integer, nullable=False, server_default="0"),
+    Index("ix_runs_alive", "beat_at", postgresql_where=text("ended_at is null")),
 )
 
 artifacts = Table(
@@ -284,10 +292,61 @@ slots = Table(
     Column("provider", Text, nullable=False),
     Column("holder", Text, nullable=False, index=True),
     Column("priority", Integer, nullable=False),
+    Column("owner", Text, nullable=False, server_default=""),
     _now("asked_at"),
     Column("granted_at", DateTime(timezone=True)),
     # The provider's pauses when it was granted.
     Column("pauses", BigInteger),
     Column("lease_until", DateTime(timezone=True), nullable=False),
     Index("ix_slots_queue", "provider", "priority", "asked_at"),
+)
+
+# When an owner's last call of a provider was granted: of those who wait, the one served longest ago is next.
+turns = Table(
+    "turns",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("owner", Text, primary_key=True),
+    _now("served_at"),
+)
+
+# What other apps show to speak for an owner; only the hash is kept.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("owner", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    _now("made_at"),
+    Column("revoked_at", DateTime(timezone=True)),
+)
+
+# Where an owner wants to be told that a batch has ended; the secret that signs is derived from the id, and never kept.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    _now("made_at"),
+    Column("removed_at", DateTime(timezone=True)),
+)
+
+# What is to be told, written in the transaction that it tells of.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("webhook_id", Text, ForeignKey("webhooks.id"), nullable=False),
+    Column("batch_id", Text, ForeignKey("batches.id"), nullable=False, index=True),
+    Column("event", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+    _now("made_at"),
+    Column("status", Text, nullable=False, server_default="waiting"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    _now("next_try_at"),
+    Column("reason", Text),
+    Column("settled_at", DateTime(timezone=True)),
+    CheckConstraint("status in ('waiting', 'delivered', 'dead')", name="status"),
+    Index("ix_outbox_due", "next_try_at", postgresql_where=text("status = 'waiting'")),
 )

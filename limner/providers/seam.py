@@ -59,6 +59,7 @@ class Asked:
     The seed is derived, the prompt fits. references: bytes by artifact sha256, of references and controls.
     provider_id: an order that was accepted under this id before; it is polled and never submitted again.
     accepted: to be called with the provider's own id the moment it is known, before the picture is.
+    owner, priority: for whom, and how soon (1 is first), where a provider has a queue of its own.
     stop: set when nobody wants the picture any more; a provider that `cancels` then does, and raises Cancelled.
     """
 
@@ -71,6 +72,8 @@ class Asked:
     provider_id: str | None = None
     accepted: Callable[[str], None] = lambda _provider_id: None
     stop: threading.Event = field(default_factory=threading.Event)
+    owner: str = ""
+    priority: int = 100
 
 
 @dataclass(frozen=True, slots=True)
