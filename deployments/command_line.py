@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from limner.errors import DiskFull, LimnerError, RefusedRequest, Unreachable
 
 # Modules of deployments/commands with a Typer `app`; each becomes a group of commands by its name.
-GROUPS: tuple[str, ...] = ("audit", "chapters", "lineage", "owners")
+GROUPS: tuple[str, ...] = ("audit", "chapters", "lineage", "owners", "serve")
 
 TRACEBACK = "--traceback"
 INTERRUPTED = 130
@@ -37,7 +37,8 @@ def build() -> typer.Typer:
     )
     for name in GROUPS:
         line.add_typer(import_module(f"deployments.commands.{name}").app, name=name)
-    for command in (stack.up, stack.down, stack.doctor, numbers.numbers, showing.demo):
+    ours = (stack.up, stack.down, stack.status, stack.bootstrap, stack.alive, stack.doctor)
+    for command in (*ours, numbers.numbers, showing.demo):
         line.command()(command)
     return line
 

@@ -7,6 +7,8 @@ Nothing keeps running when the last user has left. Knows nothing of flows, and i
 environment stands.
 """
 
+import http.client
+import json
 import logging
 import os
 import shutil
@@ -263,11 +265,18 @@ def _replacement(home: Path, use: _Use, gone: Kept, deadline: float) -> Kept:
 
 
 def _answers(url: str, seconds: float) -> bool:
+    return asked(f"{url}/ready", seconds) is not None
+
+
+def asked(url: str, seconds: float, body: object | None = None) -> bytes | None:
+    """Return what an address on this machine answers with 200, to a GET or to a POST of JSON; None for all else."""
+    headers = {"Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
     try:
-        with _direct.open(f"{url}/ready", timeout=seconds) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
-        return False
+        with _direct.open(urllib.request.Request(url, data, headers), timeout=seconds) as answer:  # noqa: S310
+            return bytes(answer.read()) if answer.status == 200 else None
+    except (OSError, urllib.error.URLError, ValueError, http.client.HTTPException):
+        return None
 
 
 def _is_stopped(pid: int) -> bool:

@@ -1,7 +1,7 @@
-"""The stack of one machine: a Prefect API, the ledger, blocks, deployments and one worker, up until told to go.
+"""The stack of one machine: a Prefect API, the ledger, and the processes that work with them, up until told to go.
 
-Knows nothing of what flows do. Everything it starts dies with it, however it dies: the keeper by its lock, the worker
-by its leash; the ledger's server is stopped by the keeper when nobody uses it.
+Knows nothing of what flows do. Everything it starts dies with it, however it dies: the keeper by its lock, its parts
+by their leashes; the ledger's server is stopped by the keeper when nobody uses it.
 """
 
 import asyncio
@@ -14,31 +14,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
+from deployments import parts, roster
+from deployments.bootstrap import apply_deployments, prefect_yaml, register
 from deployments.local_api import child_environment, prefect_api, running_api
+from deployments.parts import Process
 from deployments.prefect_settings import shown
-from limner.errors import BadInput, Unreachable
+from limner.errors import BadInput, LimnerError, Unreachable
 from limner.home.layout import folder
+from limner.home.ledger import open_ledger
 from limner.home.locks import Lock
 from limner.settings import Settings
 
-if TYPE_CHECKING:
-    from prefect.client.orchestration import PrefectClient
-
-POOL = "cpu"
 PORT = 4200
-# How many flow runs the worker starts at once; each is a process of some 200 MB.
-WORKER_LIMIT = 4
-START_SECONDS = 120
-STOP_SECONDS = 60
-WATCH_SECONDS = 2.0
+START_SECONDS = 180
+STOP_SECONDS = 90
+WATCH_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -46,23 +43,42 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """A part of a stack that is up, as the stack last saw it."""
+
+    name: str
+    pid: int
+    healthy: bool
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Up:
-    """What a running stack says of itself."""
+    """What a running stack says of itself. ready: all its parts were healthy once."""
 
     url: str
     pid: int
+    ready: bool = True
+    parts: tuple[Standing, ...] = field(default=())
+
+
+def standing(home: Path) -> Up | None:
+    """Return what the stack of `home` says of itself, ready or not; None when none is up."""
+    if not (home / "run").is_dir() or _is_free(home):
+        return None
+    try:
+        told = json.loads((home / "run" / "stack.json").read_text())
+        here = Up(told["url"], told["pid"], told["ready"], tuple(Standing(**one) for one in told["parts"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    # A killed stack leaves its words behind; they are not those of the one that holds the lock now.
+    return here if psutil.pid_exists(here.pid) else None
 
 
 def running(home: Path) -> Up | None:
     """Return what the stack of `home` says of itself, or None when none is up (or none is up yet)."""
-    if not (home / "run").is_dir() or _is_free(home):
-        return None
-    try:
-        here = Up(**json.loads((home / "run" / "stack.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-    # A killed stack leaves its words behind; they are not those of the one that holds the lock now.
-    return here if psutil.pid_exists(here.pid) else None
+    here = standing(home)
+    return here if here is not None and here.ready else None
 
 
 def up(settings: Settings, port: int | None, say: Say) -> None:
@@ -73,24 +89,55 @@ def up(settings: Settings, port: int | None, say: Say) -> None:
         say(_already(home))
         return
     (home / "run" / "stack.json").unlink(missing_ok=True)
+    _refuse_taken(settings.gateway_port)
     ended = threading.Event()
     with _ending(ended), prefect_api(settings, port=_port(settings, port)) as url:
         try:
             with _ledger(settings):
-                say("Registering blocks.")
-                asyncio.run(_register())
-                with _worker(home) as worker:
-                    # The worker takes seconds to start: the deployments are applied meanwhile.
-                    say("Applying the deployments of prefect.yaml.")
-                    apply_deployments(prefect_yaml())
-                    worker.wait_until_online()
-                    _tell(home, Up(url, os.getpid()))
-                    say(f"{_is_up(url)} Stop it with Ctrl-C or limner down.")
-                    _watch(settings, worker, ended)
-                    say("Going down.")
+                say("Registering blocks, work pools and queues.")
+                asyncio.run(register())
+                _run(settings, url, ended, say)
         finally:
             (home / "run" / "stack.json").unlink(missing_ok=True)
     lock.release()
+
+
+def _run(settings: Settings, url: str, ended: threading.Event, say: Say) -> None:
+    home = settings.home.resolve()
+    with parts.running(home, roster.parts_of(settings, url)) as processes:
+        _tell(home, url, processes, ready=False)
+        # They take seconds to start: the deployments are applied meanwhile.
+        say("Applying the deployments of prefect.yaml.")
+        apply_deployments(prefect_yaml())
+        parts.wait_until_healthy(processes, START_SECONDS, ended.is_set)
+        if not ended.is_set():
+            _tell(home, url, processes, ready=True)
+            for line in _where(url, processes):
+                say(line)
+        _watch(settings, url, processes, ended)
+        say("Going down.")
+
+
+def status(settings: Settings) -> list[Standing]:
+    """Return each part of the stack of this home as it stands now; nothing where none is up."""
+    home = settings.home.resolve()
+    here = standing(home)
+    if here is None:
+        return []
+    api = running_api(home)
+    shared = [
+        Standing("prefect-api", api.pid if api else 0, roster.answers(f"{here.url}/ready"), shown(here.url)),
+        Standing("ledger", 0, _ledger_answers(settings)),
+    ]
+    return [*shared, *(replace(one, healthy=one.healthy and psutil.pid_exists(one.pid)) for one in here.parts)]
+
+
+def _ledger_answers(settings: Settings) -> bool:
+    try:
+        open_ledger(settings, patience_seconds=0).close()
+    except LimnerError:
+        return False
+    return True
 
 
 def up_detached(settings: Settings, port: int | None, say: Say) -> None:
@@ -104,7 +151,7 @@ def up_detached(settings: Settings, port: int | None, say: Say) -> None:
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
-            env=child_environment(),
+            env={**child_environment(), "LIMNER_GATEWAY_PORT": str(settings.gateway_port)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -118,13 +165,14 @@ def up_detached(settings: Settings, port: int | None, say: Say) -> None:
             child.terminate()
             raise Unreachable(f"limner up is not healthy after {START_SECONDS} s; see {log}.")
         time.sleep(0.1)
-    say(f"{_is_up(here.url)} Stop it with limner down.")
+    for line in _where(here.url, here.parts):
+        say(line)
 
 
 def down(settings: Settings, say: Say) -> None:
     """Stop the stack of this home and wait until it has gone; harmless when none is up."""
     home = settings.home.resolve()
-    here = running(home)
+    here = standing(home)
     if here is None and (not (home / "run").is_dir() or _is_free(home)):
         say("Limner is not up.")
         return
@@ -164,8 +212,28 @@ def _port(settings: Settings, port: int | None) -> int | None:
     return None if running_api(settings.home.resolve()) else PORT
 
 
-def _is_up(url: str) -> str:
-    return f"Limner is up. Prefect UI: {shown(url)} (work pool {POOL})."
+def _refuse_taken(port: int) -> None:
+    """Raise BadInput for a port of the gateway that another program listens on."""
+    with socket.socket() as asked:
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            asked.bind(("127.0.0.1", port))
+        except OSError:
+            raise BadInput(
+                f"Port {port} is taken by another program; end it, or choose another for the gateway "
+                "(LIMNER_GATEWAY_PORT, or --gateway-port)."
+            ) from None
+
+
+def _where(url: str, found: Sequence[Process | Standing]) -> Iterator[str]:
+    """Yield the sentences that say where everything is."""
+    yield f"Limner is up. Prefect UI: {shown(url)}"
+    for one in found:
+        address = one.address if isinstance(one, Standing) else one.part.address
+        name = one.name if isinstance(one, Standing) else one.part.name
+        if address:
+            yield f"{name}: {address}"
+    yield "Stop it with Ctrl-C or limner down; limner status shows each part."
 
 
 def _already(home: Path) -> str:
@@ -184,9 +252,10 @@ def _is_free(home: Path) -> bool:
     return free
 
 
-def _tell(home: Path, here: Up) -> None:
+def _tell(home: Path, url: str, processes: Sequence[Process], *, ready: bool) -> None:
+    seen = tuple(Standing(one.part.name, one.pid, one.part.is_healthy(), one.part.address) for one in processes)
     fresh = home / "run" / "stack.new"
-    fresh.write_text(json.dumps(asdict(here)))
+    fresh.write_text(json.dumps(asdict(Up(url, os.getpid(), ready, seen))))
     fresh.replace(home / "run" / "stack.json")
 
 
@@ -227,117 +296,16 @@ def _ledger(settings: Settings) -> Iterator[None]:
         stop_postgres(settings.home)
 
 
-async def _register() -> None:
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    from blocks.registering import register_blocks  # noqa: PLC0415
-
-    await register_blocks()
-    async with get_client() as client:
-        await _make_pool(client)
-
-
-async def _make_pool(client: "PrefectClient") -> None:
-    from prefect.client.schemas.actions import WorkPoolCreate  # noqa: PLC0415
-    from prefect.exceptions import ObjectAlreadyExists  # noqa: PLC0415
-    from prefect.workers.process import ProcessWorker  # noqa: PLC0415
-
-    template = ProcessWorker.get_default_base_job_template()
-    pool = WorkPoolCreate(name=POOL, type="process", base_job_template=template, description="Flow runs, no GPU.")
-    with suppress(ObjectAlreadyExists):
-        await client.create_work_pool(pool)
-
-
-def prefect_yaml() -> Path:
-    """Return the file with the deployments: beside our packages, or in the working folder."""
-    for place in (Path(__file__).resolve().parent.parent, Path.cwd()):
-        if (place / "prefect.yaml").is_file():
-            return place / "prefect.yaml"
-    raise BadInput("There is no prefect.yaml here; run limner up in the folder that you cloned.")
-
-
-def apply_deployments(file: Path) -> None:
-    """Apply every deployment of `file` through Prefect's own command; raises Unreachable with its last words."""
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", file.name]
-    done = subprocess.run(
-        command,
-        cwd=file.parent,
-        env={**child_environment(), "PWD": str(file.parent)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
-    if done.returncode != 0:
-        said = " ".join((done.stdout + done.stderr).split())
-        raise Unreachable(f"Prefect could not apply {file}: {said[-500:]}")
-
-
-class Worker:
-    """The process worker of the pool `cpu`, on a leash; started anew when it ends."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self.name = f"limner-{socket.gethostname()}-{os.getpid()}"
-        self._child = self._start()
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-P", "-m", "deployments.leash", sys.executable, "-P", "-m", "prefect"]
-        command += ["worker", "start", "--pool", POOL, "--type", "process", "--name", self.name]
-        with (folder(self._home, "logs") / "worker.log").open("ab") as output:
-            return subprocess.Popen(
-                [*command, "--limit", str(WORKER_LIMIT), "--install-policy", "never"],
-                cwd=folder(self._home, "run"),
-                env={**child_environment(), "PREFECT_WORKER_QUERY_SECONDS": "2"},
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
-    def keep_running(self) -> None:
-        if self._child.poll() is not None:
-            _log.warning("The worker ended with status %s; starting it again", self._child.returncode)
-            self._child = self._start()
-
-    def wait_until_online(self) -> None:
-        """Raises Unreachable when the worker ends or does not report to the API in time."""
-        deadline = time.monotonic() + START_SECONDS
-        while not asyncio.run(_is_online(self.name)):
-            if self._child.poll() is not None or time.monotonic() > deadline:
-                raise Unreachable(f"The worker did not start; see {self._home / 'logs' / 'worker.log'}.")
-            time.sleep(0.2)
-
-    def stop(self) -> None:
-        assert self._child.stdin is not None  # noqa: S101 (it was opened with a pipe)
-        self._child.stdin.close()
-        self._child.wait()
-
-
-@contextmanager
-def _worker(home: Path) -> Iterator[Worker]:
-    worker = Worker(home)
-    try:
-        yield worker
-    finally:
-        worker.stop()
-
-
-async def _is_online(name: str) -> bool:
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    async with get_client() as client:
-        return any(one.name == name for one in await client.read_workers_for_work_pool(POOL))
-
-
-def _watch(settings: Settings, worker: Worker, ended: threading.Event) -> None:
-    """Until told to end: what was killed is started again."""
+def _watch(settings: Settings, url: str, processes: Sequence[Process], ended: threading.Event) -> None:
+    """Until told to end: what was killed is started again, and how each part stands is written down."""
+    home = settings.home.resolve()
     while not ended.wait(WATCH_SECONDS):
         try:
             if settings.database_url is None:
                 _revive_ledger(settings)
-            worker.keep_running()
+            for process in processes:
+                process.keep_running()
+            _tell(home, url, processes, ready=True)
         except Unreachable as error:
             _log.warning("%s Trying again.", error)
 

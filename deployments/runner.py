@@ -1,0 +1,270 @@
+"""The runner: serves the queue `interactive` with warm processes, so that what somebody waits for begins at once.
+
+    python -m deployments.runner
+
+A process worker starts a Python for each flow run, which takes seconds. Here some wait with everything imported and the
+studio open; each makes one flow run and ends, so that no run inherits anything from another. Prefect sees a worker:
+pauses, limits, cancelling and crashes mean what they mean for any other. It cannot give a run an environment of its
+own: job variables are for the workers.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from deployments.bootstrap import INTERACTIVE, load_pools
+from deployments.local_api import prefect_api
+from limner.home.alive import BEAT_SECONDS, beat
+from limner.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
+
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.responses import WorkerFlowRunResponse
+
+NAME = "runner"
+
+# Runs under way at once; those beyond wait in their queue.
+RUNS_AT_ONCE = 8
+# Events say at once that a run was scheduled; what they miss is found so often.
+POLL_SECONDS = 2.0
+# How long a cancelled run may take to end, as Prefect's workers give it.
+GRACE_SECONDS = 30.0
+RECONNECT_SECONDS = 1.0
+
+EVENTS = ("prefect.flow-run.Scheduled", "prefect.flow-run.Late", "prefect.flow-run.Cancelling")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Warm:
+    """A process that waits for one run, or makes it."""
+
+    process: "ForkServerProcess"
+    pipe: Connection
+    run: UUID | None = None
+    cancelled: bool = False
+
+
+@dataclass
+class _Runner:
+    client: "PrefectClient"
+    settings: Settings
+    pools: tuple[str, ...]
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    ready: "asyncio.Queue[Warm]" = field(default_factory=asyncio.Queue)
+    all: set[Warm] = field(default_factory=set)
+    ended: list[Warm] = field(default_factory=list)
+
+    # -- processes -----------------------------------------------------------------------------------------------------
+
+    def fill_up(self) -> None:
+        """Have as many wait as are to, while there is room for their runs."""
+        waiting = sum(1 for one in self.all if one.run is None)
+        running = len(self.all) - waiting
+        for _ in range(min(self.settings.warm_processes - waiting, RUNS_AT_ONCE - running)):
+            self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("forkserver")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_wait_for_a_run, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        warm = Warm(process, ours)
+        self.all.add(warm)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(ours.fileno(), partial(self._has_said, warm))
+        loop.add_reader(process.sentinel, partial(self._has_ended, warm))
+
+    def _has_said(self, warm: Warm) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(warm.pipe.fileno())
+        with suppress(EOFError, OSError):
+            warm.pipe.recv()
+            self.ready.put_nowait(warm)
+
+    def _has_ended(self, warm: Warm) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(warm.process.sentinel)
+        loop.remove_reader(warm.pipe.fileno())
+        warm.process.join()
+        warm.pipe.close()
+        self.all.discard(warm)
+        if warm.run is not None:
+            self.ended.append(warm)
+            self.wake.set()
+            self.fill_up()
+        else:
+            _log.warning("A warm process ended with status %s before it had a run", warm.process.exitcode)
+            loop.call_later(POLL_SECONDS, self.fill_up)
+
+    # -- runs ----------------------------------------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Take what is scheduled, and cancel what is to be cancelled, for ever."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.wake.wait(), POLL_SECONDS)
+            self.wake.clear()
+            try:
+                for pool in self.pools:
+                    await self._take(pool)
+                await self._cancel()
+                while self.ended:
+                    await self._close(self.ended[0])
+                    self.ended.pop(0)
+            except Exception as error:  # the API is away for a moment; the next look finds the same
+                _log.warning("The Prefect API did not answer (%s: %s); asking again", type(error).__name__, error)
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _take(self, pool: str) -> None:
+        while not self.ready.empty():
+            found = await self.client.get_scheduled_flow_runs_for_work_pool(
+                pool, work_queue_names=[INTERACTIVE], scheduled_before=datetime.now(UTC)
+            )
+            mine = {one.run for one in self.all}
+            waiting = [one for one in found if one.flow_run.id not in mine]
+            if not waiting:
+                return
+            for one in waiting[: self.ready.qsize()]:
+                await self._give(one)
+
+    async def _give(self, found: "WorkerFlowRunResponse") -> None:
+        from prefect.exceptions import Abort  # noqa: PLC0415
+        from prefect.states import Pending  # noqa: PLC0415
+        from prefect.utilities.engine import propose_state  # noqa: PLC0415
+
+        try:
+            # Whoever else wants the run is told that it is taken.
+            state = await propose_state(self.client, Pending(), flow_run_id=found.flow_run.id)
+        except Abort:
+            return
+        if not state.is_pending():
+            return
+        warm = self.ready.get_nowait()
+        warm.run = found.flow_run.id
+        warm.pipe.send(str(warm.run))
+        self.fill_up()
+        await self.client.update_flow_run(
+            found.flow_run.id, infrastructure_pid=f"{socket.gethostname()}:{warm.process.pid}"
+        )
+
+    async def _cancel(self) -> None:
+        from prefect.client.schemas.filters import FlowRunFilter  # noqa: PLC0415
+
+        under_way = {one.run: one for one in self.all if one.run is not None and not one.cancelled}
+        if not under_way:
+            return
+        asked = FlowRunFilter.model_validate(
+            {"id": {"any_": list(under_way)}, "state": {"type": {"any_": ["CANCELLING"]}}}
+        )
+        for run in await self.client.read_flow_runs(flow_run_filter=asked):
+            warm = under_way[run.id]
+            warm.cancelled = True
+            warm.process.terminate()
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, _kill, warm.process)
+
+    async def _close(self, warm: Warm) -> None:
+        """Say of a run whose process has ended that it is cancelled or crashed, where nothing else was said."""
+        from prefect.states import Cancelled, Crashed  # noqa: PLC0415
+
+        assert warm.run is not None  # noqa: S101 - only those are closed
+        run = await self.client.read_flow_run(warm.run)
+        if warm.cancelled:
+            await self.client.set_flow_run_state(run.id, Cancelled(), force=True)
+        elif warm.process.exitcode and _is_open(run):
+            said = f"The process of the run ended with status {warm.process.exitcode}."
+            await self.client.set_flow_run_state(run.id, Crashed(message=said))
+
+    # -- signs of life -------------------------------------------------------------------------------------------------
+
+    async def beat(self) -> None:
+        name = f"limner-{NAME}-{socket.gethostname()}-{os.getpid()}"
+        while True:
+            with suppress(Exception):  # the API is away for a moment
+                for pool in self.pools:
+                    await self.client.send_worker_heartbeat(pool, name, heartbeat_interval_seconds=BEAT_SECONDS)
+            if any(one.run is not None or one.process.is_alive() for one in self.all):
+                beat(self.settings.home, NAME)
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def listen(self) -> None:
+        """Wake whenever a run is scheduled or cancelled."""
+        from prefect.events.clients import get_events_subscriber  # noqa: PLC0415
+        from prefect.events.filters import EventFilter, EventNameFilter  # noqa: PLC0415
+
+        wanted = EventFilter(event=EventNameFilter(name=list(EVENTS)))
+        while True:
+            with suppress(Exception):  # the API is away for a moment; polling goes on
+                async with get_events_subscriber(wanted) as events:
+                    self.wake.set()
+                    async for _event in events:
+                        self.wake.set()
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+
+def _is_open(run: "FlowRun") -> bool:
+    return run.state is None or not run.state.is_final()
+
+
+def _kill(process: "ForkServerProcess") -> None:
+    if process.is_alive():
+        process.kill()
+
+
+def _wait_for_a_run(pipe: Connection) -> None:
+    from deployments.warm import wait_for_a_run  # noqa: PLC0415 - loaded by the fork server, once
+
+    wait_for_a_run(pipe)
+
+
+def serve(settings: Settings) -> None:
+    """Serve interactive runs until SIGTERM or SIGINT; runs under way are ended with it."""
+    with prefect_api(settings):
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["deployments.warm"])
+        asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with get_client() as client:
+        runner = _Runner(client, settings, tuple(pool.name for pool in load_pools().pools))
+        runner.fill_up()
+        work = [asyncio.create_task(one) for one in (runner.serve(), runner.beat(), runner.listen())]
+        await ended.wait()
+        for one in work:
+            one.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await _end(runner)
+
+
+async def _end(runner: _Runner) -> None:
+    """End all processes; a run under way is told, and says itself that it was ended."""
+    for warm in runner.all:
+        warm.process.terminate()
+    for warm in list(runner.all):
+        await asyncio.to_thread(warm.process.join, GRACE_SECONDS)
+        _kill(warm.process)
+
+
+if __name__ == "__main__":
+    serve(read_settings())
