@@ -1,4 +1,4 @@
-"""Writing the sheet: thumbnails inside the page, every word escaped, nothing fetched from anywhere.
+"""Writing the sheet: every word escaped, thumbnails inside the page or by link to whoever serves it.
 
 Pictures may be a generator: one at a time is held, and of each only its thumbnail goes into the page. The totals
 therefore come last in the file; the style puts them first on the page.
@@ -12,15 +12,14 @@ from functools import cache
 from typing import BinaryIO
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from PIL import Image as Pillow
 
-# Thumbnails: pixels, for a card of about 300 on a screen of usual density.
-_WIDE, _HIGH, _QUALITY = 480, 640, 80
+from limner.sheet.thumbnails import small_copy
 
 
 @dataclass(frozen=True)
 class SheetPicture:
-    """One card. `data`: the picture's bytes, None for a job that has none, whose `error` then says why.
+    """One card. `data`: the picture's bytes, whose thumbnail goes into the page; or `link` and `thumbnail`: where the
+    picture and its small copy lie. A job with neither is `awaited`, or failed, and its `error` says why.
 
     `words`: the description in the book's language; `issues`: names of the checks that failed.
     """
@@ -40,6 +39,13 @@ class SheetPicture:
     reused: bool
     error: str = ""
     issues: tuple[str, ...] = ()
+    link: str = ""
+    thumbnail: str = ""
+    awaited: bool = False
+
+    @property
+    def is_there(self) -> bool:
+        return self.data is not None or self.link != ""
 
 
 @dataclass
@@ -48,6 +54,7 @@ class Tally:
 
     made: int = 0
     reused: int = 0
+    awaited: int = 0
     failed: list[SheetPicture] = field(default_factory=list)
     scores: list[int] = field(default_factory=list)
 
@@ -60,8 +67,9 @@ class Tally:
         return round(sum(self.scores) / len(self.scores)) if self.scores else None
 
     def count(self, picture: SheetPicture) -> None:
-        if picture.data is None:
-            self.failed.append(picture)
+        if not picture.is_there:
+            self.awaited += picture.awaited
+            self.failed += [] if picture.awaited else [picture]
             return
         self.reused += picture.reused
         self.made += not picture.reused
@@ -78,10 +86,18 @@ def write_sheet(title: str, pictures: Iterable[SheetPicture], notes: Sequence[st
 
 def stream_sheet(sink: BinaryIO, title: str, pictures: Iterable[SheetPicture], notes: Sequence[str] = ()) -> None:
     """Write the page into `sink` card by card: thousands of pictures take the memory of one."""
+    for piece in pieces(title, pictures, notes):
+        sink.write(piece)
+
+
+def pieces(
+    title: str, pictures: Iterable[SheetPicture], notes: Sequence[str] = (), images: str = "data:"
+) -> Iterator[bytes]:
+    """Yield the page, UTF-8; `images` is where its pictures may come from, as a Content-Security-Policy says it."""
     tally = Tally()
-    page = _template().generate(title=title, notes=notes, cards=_cards(pictures, tally), tally=tally)
+    page = _template().generate(title=title, notes=notes, cards=_cards(pictures, tally), tally=tally, images=images)
     for piece in page:
-        sink.write(piece.encode("utf-8", "replace"))
+        yield piece.encode("utf-8", "replace")
 
 
 def _cards(pictures: Iterable[SheetPicture], tally: Tally) -> Iterator[tuple[SheetPicture, str]]:
@@ -89,23 +105,15 @@ def _cards(pictures: Iterable[SheetPicture], tally: Tally) -> Iterator[tuple[She
     for picture in pictures:
         tally.count(picture)
         if picture.data is not None:
-            yield picture, thumbnail(picture.data)
+            yield picture, embedded(picture.data)
+        elif picture.is_there:
+            yield picture, picture.thumbnail
 
 
-def thumbnail(data: bytes) -> str:
+def embedded(data: bytes) -> str:
     """Return a small copy of the picture as a `data:` address, or an empty text where it cannot be drawn."""
-    small = io.BytesIO()
-    try:
-        with Pillow.open(io.BytesIO(data)) as opened:
-            # JPEG can be decoded at a fraction of its size.
-            opened.draft("RGB", (2 * _WIDE, 2 * _HIGH))
-            opened.thumbnail((_WIDE, _HIGH), Pillow.Resampling.LANCZOS, reducing_gap=2.0)
-            opened.convert("RGBA" if opened.has_transparency_data else "RGB").save(
-                small, "WEBP", quality=_QUALITY, method=2
-            )
-    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError):
-        return ""
-    return "data:image/webp;base64," + base64.b64encode(small.getvalue()).decode()
+    small = small_copy(data)
+    return "" if small is None else "data:image/webp;base64," + base64.b64encode(small).decode()
 
 
 @cache

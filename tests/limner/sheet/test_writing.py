@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from limner.sheet import SheetPicture, stream_sheet, write_sheet
+from limner.sheet import SheetPicture, pieces, stream_sheet, write_sheet
 from tests.limner.quality.painted import encoded, photograph, storybook
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -188,3 +188,21 @@ def test_thousands_take_the_memory_of_a_few() -> None:
 
     assert sink.written > 400 * 1_000
     assert peak < 8_000_000
+
+
+# -- by link -------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_may_lie_elsewhere_and_the_page_says_where_from_they_may_come() -> None:
+    linked = replace(PICTURE, data=None, link="../../artifacts/ab?x=1&y=2", thumbnail='../thumb?"><script>')
+    awaited = replace(FAILED, key="alice/1/10-object", error="", awaited=True)
+    page = Page(b"".join(pieces("Alice", [linked, awaited, FAILED], images="'self'")))
+    attributes = [dict(found) for tag, found in page.tags if tag in ("a", "img")]
+    assert attributes[0]["href"] == linked.link and attributes[1]["src"] == linked.thumbnail
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+    policy = next(found["content"] for _, found in page.tags if found.get("http-equiv"))
+    assert policy is not None and "img-src 'self';" in policy
+
+    said = " ".join(page.text).split()
+    assert said[said.index("to") + 2] == "1", "one is to come"
+    assert "pollinations refused it" in " ".join(page.text) and "no reason was recorded" not in " ".join(page.text)
