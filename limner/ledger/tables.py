@@ -102,6 +102,8 @@ runs = Table(
     _now("beat_at"),
     Column("ended_at", DateTime(timezone=True)),
     Column("resumed", Integer, nullable=False, server_default="0"),
+    # The position from which on a cluster's workers are still to take jobs; null while they are to take none.
+    Column("dealt", Integer),
     Index("ix_runs_alive", "beat_at", postgresql_where=text("ended_at is null")),
 )
 
