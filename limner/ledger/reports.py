@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
+from limner.ledger import outbox
 from limner.ledger.plans import Batch
 
 By = Literal["provider", "type", "tier"]
@@ -176,9 +177,10 @@ def report_json(connection: Connection, batch: Batch, seconds: float, prefix: st
 
 
 def close_batch(connection: Connection, batch: Batch, status: str, report_key: str) -> None:
-    """End the batch's run: its status, and where its report lies."""
+    """End the batch's run: its status, where its report lies, and that its owner's webhooks are to be told."""
     ended = text("update batches set status = :status, ended_at = now(), report_key = :key where id = :batch")
     connection.execute(ended, {"batch": batch.id, "status": status, "key": report_key})
+    outbox.write_event(connection, batch.id)
 
 
 def sheet_rows(connection: Connection, batch_id: str, most: int | None = None) -> Iterator[Any]:
