@@ -24,7 +24,7 @@ def set_(owner: str, tier: Annotated[str, typer.Option(help="free, premium, ulti
     from limner.tiers import tier as known  # noqa: PLC0415
 
     name = known(tier).name
-    _refuse_no_name(owner)
+    refuse_no_name(owner)
     ledger = open_ledger(read_settings())
     try:
         ledger.run(lambda connection: quota.set_tier(connection, owner, name), patience_seconds=0)
@@ -40,7 +40,7 @@ def show(owner: str) -> None:
     from limner.ledger import money, plans, quota  # noqa: PLC0415
     from limner.tiers import tier as known  # noqa: PLC0415
 
-    _refuse_no_name(owner)
+    refuse_no_name(owner)
     period = plans.period_of(datetime.now(UTC))
 
     def look(connection: "Connection") -> dict[str, object]:
@@ -65,7 +65,7 @@ def show(owner: str) -> None:
     typer.echo(json.dumps(found))
 
 
-def _refuse_no_name(owner: str) -> None:
+def refuse_no_name(owner: str) -> None:
     """Refuse what no request could name as its owner."""
     from limner.requests import ChapterRequest  # noqa: PLC0415
 
