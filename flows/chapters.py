@@ -11,13 +11,23 @@ from tasks.press import press
 
 @flow(name="illustrate-chapter", flow_run_name="chapter-{request.slug}")
 async def illustrate_chapter(request: ChapterRequest, studio: str = "default") -> BatchReport:
-    """Illustrate one chapter, the most telling descriptions first."""
+    """Illustrate one chapter, the most telling descriptions first.
+
+    Args:
+        request: What to illustrate, and how.
+        studio: Whose bucket, ledger, providers and policies: the name of a limner-studio block.
+    """
     room = await open_studio(studio)
     return await press(room, studio, request, plan_illustrations)
 
 
 @flow(name="illustrate-book", flow_run_name="book-{request.slug}")
 async def illustrate_book(request: BookRequest, studio: str = "default") -> BatchReport:
-    """Illustrate every chapter of a book, the most telling descriptions of each first."""
+    """Illustrate every chapter of a book, the most telling descriptions of each first.
+
+    Args:
+        request: What to illustrate, and how.
+        studio: Whose bucket, ledger, providers and policies: the name of a limner-studio block.
+    """
     room = await open_studio(studio)
     return await press(room, studio, request, plan_illustrations)

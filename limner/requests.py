@@ -1,6 +1,7 @@
 """What a person or an app asks for, validated at the edge; unknown fields are refused.
 
-The models are shallow on purpose: the Prefect UI renders them as forms, in the order of their fields.
+The models are shallow on purpose: the Prefect UI renders them as forms, in the order of their fields. What a form need
+not show is left out of the schema: what the run fills in, and that a field may be null.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from limner.errors import BadBook, BadInput
 from limner.jobs import sha256_of
+from limner.uploads import upload_of
 
 Language = Literal["auto", "en", "ru", "uk"]
 DescriptionType = Literal["location", "character", "atmosphere", "object", "action"]
@@ -21,6 +23,9 @@ DescriptionType = Literal["location", "character", "atmosphere", "object", "acti
 MAX_BOOK_BYTES = 32 * 1024 * 1024
 
 _RATIO = re.compile(r"^([1-9]\d?):([1-9]\d?)$")
+
+# Filled in when the run starts: no questions of a form.
+PINS = ("book_sha256", "descriptions_sha256")
 
 Words = Annotated[str, Field(max_length=500)]
 
@@ -32,10 +37,23 @@ def _refuse_controls(*said: Any) -> None:
             raise ValueError(f"there is a control character in {words[:40]!r}; remove it")
 
 
+def _as_form(schema: dict[str, Any]) -> None:
+    """Leave out of the schema what makes no form: the pins, and that a field may be null.
+
+    Prefect takes null for whatever is not required and has no default in the schema, and a form asks one thing.
+    """
+    schema["properties"] = {name: field for name, field in schema["properties"].items() if name not in PINS}
+    for field in schema["properties"].values():
+        choices = [one for one in field.get("anyOf", ()) if one != {"type": "null"}]
+        if len(choices) == 1:
+            del field["anyOf"], field["default"]
+            field.update(choices[0])
+
+
 class Description(BaseModel):
     """One passage worth a picture, in the book's own language."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, json_schema_extra=_as_form)
 
     id: str = Field(min_length=1, max_length=100)
     content: str = Field(min_length=1, max_length=4000)
@@ -52,58 +70,101 @@ class Description(BaseModel):
 class IllustrationRequest(BaseModel):
     """What a chapter and a whole book have in common."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, json_schema_extra=_as_form)
 
     book: str = Field(
         default="",
         title="Book",
-        description="Path of a plain-text book on the machine where the flow runs; may be empty with descriptions.",
+        description="A plain-text book: its path on the machine where the flow runs, or an upload. "
+        "May be empty with descriptions.",
         examples=["samples/alice.txt"],
     )
-    title: str = Field(default="", max_length=200, title="Title", description="Taken from the file's name when empty.")
-    author: str = Field(default="", max_length=200, title="Author")
+    title: str = Field(
+        default="",
+        max_length=200,
+        title="Title",
+        description="Taken from the file's name when empty.",
+        examples=["Alice's Adventures in Wonderland"],
+    )
+    author: str = Field(default="", max_length=200, title="Author", examples=["Lewis Carroll"])
     genre: str = Field(
         default="other",
         max_length=50,
         title="Genre",
         description="fantasy, detective, historical, horror, romance, science fiction, adventure, children's, classic; "
         "any other falls to `other`.",
-        examples=["fantasy"],
+        examples=["fantasy", "science fiction", "horror"],
     )
     language: Language = Field(default="auto", title="Language", description="Of the book; `auto` looks.")
-    descriptions: tuple[Description, ...] | None = Field(
-        default=None, title="Descriptions", description="Given by the caller; when empty, the reader finds them."
+    limit: int = Field(
+        default=10, ge=1, le=20_000, title="Limit", description="Pictures a chapter, the best first.", examples=[5]
+    )
+    min_priority: int = Field(
+        default=70,
+        ge=0,
+        le=100,
+        title="Minimum priority",
+        description="How telling a description must be: 0 takes all, 100 hardly one.",
+    )
+    aspect_ratio: str | None = Field(
+        default=None,
+        title="Aspect ratio",
+        examples=["16:9", "1:1"],
+        description="Width to height; when empty, by what is shown.",
+    )
+    style_modifiers: tuple[Words, ...] = Field(
+        default=(),
+        max_length=20,
+        title="Style modifiers",
+        description="Added to each prompt.",
+        examples=[["ink wash", "muted colours"]],
+    )
+    negative_prompt: str = Field(
+        default="",
+        max_length=1000,
+        title="Negative prompt",
+        description="What must not be seen.",
+        examples=["people, text"],
+    )
+    high_quality: bool = Field(default=False, title="High quality", description="50 steps, guidance + 1.0.")
+    provider: tuple[str, ...] = Field(
+        default=(),
+        title="Provider",
+        description="Asked in turn; empty leaves it to the studio.",
+        examples=[["pollinations", "sketch"]],
+    )
+    model: str | None = Field(
+        default=None, max_length=200, title="Model", description="Of the provider.", examples=["flux"]
+    )
+    max_usd: float | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        title="Money at most",
+        description="In USD, for the whole batch.",
+        examples=[0.5],
+    )
+    reuse: Literal["same", "similar"] = Field(
+        default="same", title="Reuse", description="`similar`: words that only ask for quality do not count."
+    )
+    force: bool = Field(default=False, title="Force", description="Make anew what exists.")
+    owner: str = Field(
+        default="local", pattern=r"^[\w.@-]{1,100}$", title="Owner", description="Who asks.", examples=["mary"]
     )
     descriptions_file: str = Field(
         default="",
         title="Descriptions file",
-        description="JSON or YAML on the machine where the flow runs, instead of descriptions given here.",
+        description="JSON or YAML with descriptions, instead of the reader's: a path, or an upload.",
+        examples=["descriptions.yaml"],
     )
-    only: str | None = Field(default=None, title="Only", description="Illustrate this one description, by its id.")
-    limit: int = Field(default=10, ge=1, le=20_000, title="Limit", description="Pictures a chapter, the best first.")
-    min_priority: int = Field(default=70, ge=0, le=100, title="Minimum priority")
-    owner: str = Field(default="local", pattern=r"^[\w.@-]{1,100}$", title="Owner", description="Who asks.")
-    high_quality: bool = Field(default=False, title="High quality", description="50 steps, guidance + 1.0.")
-    aspect_ratio: str | None = Field(default=None, title="Aspect ratio", examples=["16:9"], description="w:h")
-    style_modifiers: tuple[Words, ...] = Field(default=(), max_length=20, title="Style modifiers")
-    negative_prompt: str = Field(default="", max_length=1000, title="Negative prompt")
-    provider: tuple[str, ...] = Field(
-        default=(), title="Provider", description="Asked in turn; empty leaves it to the studio."
+    descriptions: tuple[Description, ...] | None = Field(
+        default=None, title="Descriptions", description="The same, given here; when empty, the reader finds them."
     )
-    model: str | None = Field(default=None, max_length=200, title="Model", description="Of the provider.")
-    max_usd: float | None = Field(
-        default=None, ge=0, le=1_000_000, title="Money at most", description="In USD, for the whole batch."
+    only: str | None = Field(
+        default=None, title="Only", description="Illustrate this one description, by its id.", examples=["hall"]
     )
-    force: bool = Field(default=False, title="Force", description="Make anew what exists.")
-    reuse: Literal["same", "similar"] = Field(
-        default="same", title="Reuse", description="`similar`: words that only ask for quality do not count."
-    )
-    book_sha256: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", title="Book's sha256", description="Filled in when the run starts."
-    )
-    descriptions_sha256: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", title="Descriptions' sha256", description="Filled in, too."
-    )
+    book_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    descriptions_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
     @field_validator("title", "author", "genre", "only", "model", "negative_prompt")
     @classmethod
@@ -163,9 +224,9 @@ class IllustrationRequest(BaseModel):
         """Return the request tied to its files' present content; raises BadBook or BadInput when they can't be read."""
         pins = {}
         if self.book and not self.book_sha256:
-            pins["book_sha256"] = hashlib.sha256(book_bytes(self.book)).hexdigest()
+            pins["book_sha256"] = _sha256_of_file(self.book, BadBook)
         if self.descriptions_file and not self.descriptions_sha256:
-            pins["descriptions_sha256"] = hashlib.sha256(_file_bytes(self.descriptions_file, BadInput)).hexdigest()
+            pins["descriptions_sha256"] = _sha256_of_file(self.descriptions_file, BadInput)
         return self.model_copy(update=pins)
 
     def hash(self) -> str:
@@ -180,6 +241,7 @@ class IllustrationRequest(BaseModel):
 
 def _chapter_beside_book(schema: dict[str, Any]) -> None:
     """Show the chapter's number next to the book in forms, which follow the order of the schema."""
+    _as_form(schema)
     fields = schema["properties"]
     schema["properties"] = {"book": fields["book"], "chapter": fields["chapter"]} | fields
 
@@ -208,6 +270,12 @@ def slugged(name: str) -> str:
 def book_bytes(path: str) -> bytes:
     """Return a book's bytes; raises BadBook in one sentence."""
     return _file_bytes(path, BadBook)
+
+
+def _sha256_of_file(path: str, refusal: type[BadBook | BadInput]) -> str:
+    """Return what a file says; an upload says it in its name."""
+    upload = upload_of(path)
+    return upload.sha256 if upload else hashlib.sha256(_file_bytes(path, refusal)).hexdigest()
 
 
 def _file_bytes(path: str, refusal: type[BadBook | BadInput]) -> bytes:

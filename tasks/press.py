@@ -23,6 +23,7 @@ from prefect.utilities.annotations import quote
 
 from blocks.studio import room_of
 from limner import press as craft
+from limner import uploads
 from limner.chain import Turn
 from limner.errors import BatchShort, DiskFull, LimnerError, Unreachable
 from limner.jobs import Plan
@@ -212,7 +213,12 @@ def _batch(
         reuse="same" if request.force else request.reuse,
         max_usd=request.max_usd,
     )
-    return craft.find_plan(room, asker) or make_plan(lambda: craft.store_plan(room, asker, plan(pinned), pinned.slug))
+
+    def work() -> Batch:
+        with uploads.brought(room.bucket, pinned, request.owner) as readable:
+            return craft.store_plan(room, asker, plan(readable), pinned.slug)
+
+    return craft.find_plan(room, asker) or make_plan(work)
 
 
 async def _render(room: Room, studio: str, progress: Progress, missing: Sequence[int], run_id: str | None) -> None:

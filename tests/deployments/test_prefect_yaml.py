@@ -48,3 +48,10 @@ def test_runs_beyond_the_limit_wait_their_turn(deployment: dict[str, Any]) -> No
 
 def test_it_says_what_it_is_for(deployment: dict[str, Any]) -> None:
     assert len(deployment["description"]) > 40 and deployment["tags"] and deployment["work_pool"]["name"] == "cpu"
+
+
+def test_every_parameter_of_the_form_is_explained(deployment: dict[str, Any]) -> None:
+    from prefect.utilities.callables import parameter_schema
+
+    asked = parameter_schema(flow_of(deployment)).properties
+    assert set(asked) == {"request", "studio"} and all(one["description"] for one in asked.values())

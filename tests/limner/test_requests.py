@@ -248,3 +248,42 @@ def test_a_binary_book_can_be_pinned_and_is_refused_by_the_reader(tmp_path: Path
 def test_a_provider_is_asked_in_one_place_of_the_chain() -> None:
     request = ChapterRequest(book="a.txt", provider=("fal", "sketch", "fal"))
     assert request.provider == ("fal", "sketch")
+
+
+# -- as a form -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[ChapterRequest, BookRequest])
+def form(request: pytest.FixtureRequest) -> dict[str, Any]:
+    schema: dict[str, Any] = request.param.model_json_schema()
+    return schema
+
+
+def test_a_form_begins_with_the_book_and_ends_with_what_few_need(form: dict[str, Any]) -> None:
+    asked = [name for name in form["properties"] if name != "chapter"]
+    assert asked[:6] == ["book", "title", "author", "genre", "language", "limit"]
+    assert asked[-4:] == ["owner", "descriptions_file", "descriptions", "only"]
+    if form["title"] == "ChapterRequest":
+        assert list(form["properties"])[:2] == ["book", "chapter"]
+
+
+def test_each_question_of_a_form_has_one_answer_a_title_and_is_explained(form: dict[str, Any]) -> None:
+    for name, field in form["properties"].items():
+        assert field["title"] and ("description" in field or "examples" in field), name
+        assert "anyOf" not in field and field["type"] in ("string", "integer", "number", "boolean", "array"), name
+    assert form["properties"]["language"]["enum"] and form["properties"]["reuse"]["enum"]
+    assert "anyOf" not in str(form["$defs"])
+
+
+def test_what_a_run_fills_in_is_no_question_and_is_taken_all_the_same(form: dict[str, Any]) -> None:
+    assert not [name for name in form["properties"] if name.endswith("sha256")]
+    assert ChapterRequest(book="a.txt", book_sha256="a" * 64).book_sha256 == "a" * 64
+
+
+def test_prefects_schema_takes_what_the_model_takes_null_too() -> None:
+    from prefect.utilities.schema_tools.validation import validate
+
+    schema = ChapterRequest.model_json_schema(ref_template="#/definitions/{model}")
+    schema = schema | {"definitions": schema.pop("$defs")}
+    whole = ChapterRequest(book="a.txt", descriptions=(Description(**HALL),)).model_dump(mode="json")
+    validate({name: given for name, given in whole.items() if name not in requests.PINS}, schema)
