@@ -1,10 +1,11 @@
 """The limiter: who may call a provider now, over all processes together, and who waits for how long.
 
-    with limiter.slot("fal", provider.limits, tier.priority, stop=stop) as slot:
+    with limiter.slot("fal", provider.limits, priority, owner, stop=stop) as slot:
         answer = call()          # raises: slot.busy(retry_after), slot.broken()
         slot.good()              # free for the next call while this answer is looked at
 
-Those of this process who want the same provider stand in a line, the best first; only the first one asks the ledger.
+Those of this process who want the same provider stand in line, and among equals owners take turns; only the first of
+each owner asks the ledger.
 What is allowed, and what has gone wrong, stands in `limner/ledger/limits.py`. Knows nothing of jobs and answers.
 """
 
@@ -75,6 +76,7 @@ class Limiter:
         provider: str,
         limits: Limits,
         priority: int,
+        owner: str = "",
         *,
         stop: threading.Event,
         patience_seconds: float = 900.0,
@@ -82,12 +84,13 @@ class Limiter:
     ) -> Iterator["Slot"]:
         """Hold a slot of a provider for one call; waits for it as long as others only were quicker.
 
-        priority: 1 is served first. Raises BatchStopped when `stop` is set, Busy when the provider wants no calls for
-        longer than `patience_seconds`, and Shut when only another provider could help and one may be asked still.
+        priority: 1 is served first; among equals the owner who was served longest ago. Raises BatchStopped when `stop`
+        is set, Busy when the provider wants no calls for longer than `patience_seconds`, and Shut when only another
+        provider could help and one may be asked still.
         """
         line = self._line(provider)
         waiter = _Waiter(
-            Place(uuid4().hex, provider, self._holder.name, priority),
+            Place(uuid4().hex, provider, self._holder.name, priority, owner),
             _terms(limits),
             stop,
             patience_seconds,
@@ -132,7 +135,7 @@ class Limiter:
                 if slot is None:
                     waiter.wait(seconds)
         finally:
-            line.leave(waiter)
+            line.leave(waiter, is_served=slot is not None)
             if slot is None:
                 self._step_back(line, waiter)
         return slot
@@ -150,11 +153,12 @@ class Limiter:
             granted = reply.granted
             if granted:
                 return self._granted(line, waiter, reply), 0.0
+            line.note_turn(waiter.place.owner, reply.served_seconds)
             waiter.bear(reply.state)
             return None, self._seconds(line, waiter, reply)
         finally:
             if not granted:
-                line.give_back(waiter)
+                line.could_not(waiter)
 
     def _ask_ledger(self, waiter: "_Waiter") -> Reply:
         def ask(connection: Connection) -> Reply:
@@ -197,7 +201,7 @@ class Limiter:
         if waiter.is_in_ledger:
             with suppress(LedgerUnreachable):  # the place in line then ends by itself
                 self._tell(waiter.place, Ended.UNASKED, waiter.terms, patience_seconds=0)
-            line.wake_first(whoever=True)
+            line.wake(whoever=True)
 
     def _heard(self, said: str | None) -> None:
         who, ended, provider = ("", "", "") if said is None else rows.heard(said)
@@ -206,7 +210,7 @@ class Limiter:
         with self._lock:
             lines = [line for line in self._lines.values() if said is None or line.provider == provider]
         for line in lines:
-            line.wake_first(whoever=ended in _BRINGS_NEARER)
+            line.wake(whoever=ended in _BRINGS_NEARER)
 
     # -- to know without asking ------------------------------------------------------------------------------------
 
@@ -300,7 +304,7 @@ class Slot:
 _numbers = count()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiter:
     """A thread that wants a call."""
 
@@ -311,6 +315,9 @@ class _Waiter:
     is_last_hope: bool
     # Whether the ledger may have its place in line.
     is_in_ledger: bool = False
+    # It asks the ledger this moment; it would, but for this process's own calls at once.
+    is_asking: bool = False
+    is_held_up: bool = False
     # It waits for the rate alone, which the end of a call does not bring nearer.
     knows_when: bool = False
     wake: threading.Event = field(default_factory=threading.Event)
@@ -353,13 +360,15 @@ class _Waiter:
 
 
 class _Line:
-    """Those of this process who want one provider, the best first, and what is known of it."""
+    """Those of this process who want one provider, and what is known of it."""
 
     def __init__(self, provider: str, at_once: int) -> None:
         self.provider = provider
         self._known = State()
         self._lock = threading.Lock()
-        self._waiting: list[_Waiter] = []
+        # By owner, each owner's best first; and when each was served last.
+        self._waiting: dict[str, list[_Waiter]] = {}
+        self._served: dict[str, float] = {}
         self._at_once = at_once
         self._busy = 0
         self._looked = self._swept = -math.inf
@@ -367,32 +376,63 @@ class _Line:
 
     def join(self, waiter: _Waiter) -> None:
         with self._lock:
-            bisect.insort(self._waiting, waiter, key=lambda one: one.rank)
+            bisect.insort(self._waiting.setdefault(waiter.place.owner, []), waiter, key=lambda one: one.rank)
 
-    def leave(self, waiter: _Waiter) -> None:
+    def leave(self, waiter: _Waiter, *, is_served: bool) -> None:
+        owner = waiter.place.owner
         with self._lock:
-            self._waiting.remove(waiter)
-        self.wake_first()
+            self._waiting[owner].remove(waiter)
+            if not self._waiting[owner]:
+                del self._waiting[owner]
+        self.note_turn(owner, 0.0 if is_served else None)
+        self.wake()
+
+    def note_turn(self, owner: str, seconds_ago: float | None) -> None:
+        """An owner was served so long ago, here or in another process."""
+        if seconds_ago is not None:
+            with self._lock:
+                self._served[owner] = max(self._served.get(owner, -math.inf), time.monotonic() - seconds_ago)
 
     def takes(self, waiter: _Waiter) -> bool:
-        """Take one of this process's calls at once, if one is free and nobody is better."""
+        """Take one of this process's calls at once: for the first of an owner, if one is free beside those better."""
         with self._lock:
-            takes = self._waiting[0] is waiter and self._busy < self._at_once
-            self._busy += takes
-        return takes
+            firsts = self._firsts()
+            if waiter not in firsts:
+                return False
+            better = sum(not one.is_asking for one in firsts[: firsts.index(waiter)])
+            waiter.is_asking = self._busy + better < self._at_once
+            waiter.is_held_up = not waiter.is_asking
+            self._busy += waiter.is_asking
+            return waiter.is_asking
 
-    def give_back(self, waiter: _Waiter | None = None, *, whoever: bool = False) -> None:
-        """Give a call back; `waiter` is who could not use it, and need not be woken for it."""
+    def could_not(self, waiter: _Waiter) -> None:
+        """Give a call back that was not to be had; only those whom it held up need to know."""
         with self._lock:
             self._busy -= 1
-        self.wake_first(but=waiter, whoever=whoever)
+            waiter.is_asking = False
+            for first in self._firsts():
+                if first.is_held_up:
+                    first.wake.set()
 
-    def wake_first(self, but: _Waiter | None = None, *, whoever: bool = False) -> None:
-        """Have the best ask again; one who knows when only if it may be nearer than they know."""
+    def give_back(self, *, whoever: bool = False) -> None:
         with self._lock:
-            first = self._waiting[0] if self._waiting else None
-            if first is not None and first is not but and (whoever or not first.knows_when):
-                first.wake.set()
+            self._busy -= 1
+        self.wake(whoever=whoever)
+
+    def wake(self, *, whoever: bool = False) -> None:
+        """Have the first of each owner ask again; one who knows when only if it may be nearer than they know."""
+        with self._lock:
+            for first in self._firsts():
+                if whoever or not first.knows_when:
+                    first.wake.set()
+
+    def _firsts(self) -> list[_Waiter]:
+        """Return the first of each owner, in the order they are served."""
+
+        def rank(one: _Waiter) -> tuple[int, float, int]:
+            return one.place.priority, self._served.get(one.place.owner, -math.inf), one.number
+
+        return sorted((theirs[0] for theirs in self._waiting.values()), key=rank)
 
     @property
     def known(self) -> State:

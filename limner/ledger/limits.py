@@ -1,8 +1,9 @@
 """What each provider allows, over all processes together: its slots, its rate, its pauses and its breaker.
 
-A provider has a row in `limits`, whose lock decides who gets the last slot, and a row in `slots` for every call and
-for the first in line of each process. All times are the database's. Each function is one statement, one round trip,
-unless it says otherwise. Knows nothing of threads and of how anybody waits; `limner/limiter.py` does.
+A provider has a row in `limits`, whose lock decides who gets the last slot, a row in `slots` for every call and for the
+first in line of each owner in each process, and one in `turns` for every owner it has served. All times are the
+database's. Each function is one statement, one round trip, unless it says otherwise. Knows nothing of threads and of
+how anybody waits; `limner/limiter.py` does.
 """
 
 from collections.abc import Collection
@@ -69,12 +70,16 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Somebody's place in line for a call, or their call once granted."""
+    """Somebody's place in line for a call, or their call once granted.
+
+    priority: 1 is served first. owner: among equal priorities owners take turns.
+    """
 
     id: str
     provider: str
     holder: str
     priority: int
+    owner: str = ""
 
 
 class Ended(StrEnum):
@@ -131,13 +136,15 @@ class State:
 class Reply:
     """What the ledger said to somebody who wants to call: yes, to start in so many seconds, or not yet.
 
-    ahead: how many in other processes, or better ones in this, wait before them.
+    ahead: how many others who wait are served before them. served_seconds: how long ago their owner was served last;
+    None is never.
     """
 
     granted: bool
     start_seconds: float
     ahead: int
     state: State
+    served_seconds: float | None = None
 
     def wait_seconds(self, terms: Terms) -> float | None:
         """Return when to ask again after a no; None when only somebody else's end can help."""
@@ -162,18 +169,37 @@ _LOOK = text(f"select {_STATE} from limits where provider = :provider")  # noqa:
 
 _IS_SANE = "next_call_at < clock_timestamp() + make_interval(secs => :interval + 60)"
 
+# Who waits at a provider, in the order they are served: by priority; then in rounds, in which each owner has one call,
+# the one served longest ago first; then by who asked first.
+_IN_LINE = """
+    select id, (row_number() over (order by priority, round, served_at nulls first, asked_at, id) - 1)::int as ahead,
+           owner, priority, served_at
+      from (
+        select id, owner, priority, asked_at, served_at,
+               row_number() over (partition by priority, owner order by asked_at, id) as round
+          from ({waiting}) as waiting left join turns using (provider, owner)
+      ) as in_rounds
+"""
+_WAITING = """
+    select id, provider, owner, priority, asked_at from slots
+     where provider = :provider and granted_at is null and lease_until > clock_timestamp()
+"""
+
 # The conditions of the grant are on the provider's own row, so that whoever waited for its lock judges it anew; who is
 # ahead is judged by what was committed before, and an error there costs a place in line, never a limit. A clock that
 # was set back must not stop a provider: no next call is further off than an interval and a minute. Whoever lost the
 # answer asks again: they have their slot by then.
+_AND_MINE = """
+       and id <> :id
+     union all
+    select cast(:id as text), cast(:provider as text), cast(:owner as text), cast(:priority as int), asked_at from mine
+"""
 _ASK = text(f"""
     with mine as (
         select coalesce((select asked_at from slots where id = :id),
                         clock_timestamp() - make_interval(secs => :waited)) as asked_at
     ), line as (
-        select count(*)::int as ahead from slots, mine
-         where provider = :provider and granted_at is null and id <> :id and lease_until > clock_timestamp()
-           and (priority, slots.asked_at, id) < (:priority, mine.asked_at, :id)
+        select ahead, served_at from ({_IN_LINE.format(waiting=_WAITING + _AND_MINE)}) as in_line where id = :id
     ), had as (
         select from slots where id = :id and granted_at is not null
     ), granted as (
@@ -194,9 +220,12 @@ _ASK = text(f"""
                 or next_call_at + make_interval(secs => ahead * :interval - :nearly) <= clock_timestamp())
         returning limits.pauses,
                   extract(epoch from next_call_at - clock_timestamp())::float8 - :interval as start_seconds
+    ), served as (
+        insert into turns (provider, owner, served_at) select :provider, :owner, clock_timestamp() from granted
+        on conflict (provider, owner) do update set served_at = excluded.served_at
     ), place as (
-        insert into slots (id, provider, holder, priority, asked_at, granted_at, pauses, lease_until)
-        select :id, :provider, :holder, :priority, asked_at, (select clock_timestamp() from granted),
+        insert into slots (id, provider, holder, priority, owner, asked_at, granted_at, pauses, lease_until)
+        select :id, :provider, :holder, :priority, :owner, asked_at, (select clock_timestamp() from granted),
                (select pauses from granted),
                clock_timestamp()
                    + make_interval(secs => case when exists (select from granted) then :lease else :waiting end)
@@ -208,6 +237,7 @@ _ASK = text(f"""
     select exists (select from granted) or exists (select from had) as granted,
            coalesce((select start_seconds from granted), 0)::float8 as start_seconds,
            (select ahead from line) as ahead,
+           (select extract(epoch from clock_timestamp() - served_at)::float8 from line) as served_seconds,
            {_STATE}
       from limits where provider = :provider
 """)  # noqa: S608 - our own words
@@ -321,6 +351,7 @@ def ask(
         "provider": place.provider,
         "holder": place.holder,
         "priority": place.priority,
+        "owner": place.owner,
         "waited": waited_seconds,
         "at_once": terms.at_once,
         "interval": terms.interval_seconds,
@@ -332,7 +363,7 @@ def ask(
     row = connection.execute(_ASK, asked).one_or_none()
     if row is None:
         return None
-    return Reply(row.granted, max(0.0, row.start_seconds), row.ahead, _state(row))
+    return Reply(row.granted, max(0.0, row.start_seconds), row.ahead, _state(row), row.served_seconds)
 
 
 def end(
