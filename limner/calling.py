@@ -86,11 +86,16 @@ def _slot(room: Room, intent: Intent) -> AbstractContextManager[Slot]:
     return room.limiter.slot(
         intent.provider,
         room.providers[intent.provider].limits,
-        room.tier(intent.batch.tier).priority,
+        _priority(room, intent.batch),
+        intent.batch.owner,
         stop=room.progress(intent.batch.id).stop,
         patience_seconds=room.rules.patience.max_busy_seconds,
         is_last_hope=intent.is_last_hope,
     )
+
+
+def _priority(room: Room, batch: Batch) -> int:
+    return room.tier(batch.tier).call_priority(is_interactive=batch.interactive)
 
 
 def _refuse_if_shut(room: Room, intent: Intent) -> None:
@@ -182,6 +187,8 @@ def _call(room: Room, intent: Intent) -> Answer:
         provider_id=intent.provider_id,
         accepted=accepted,
         stop=room.progress(intent.batch.id).stop,
+        owner=intent.batch.owner,
+        priority=_priority(room, intent.batch),
     )
     answer = _in_plain_words(provider, asked)
     room.reach("call")

@@ -106,8 +106,18 @@ def _carried_on(room: Room, find: Callable[[Connection], Batch | None]) -> Batch
 
     batch = room.ledger.run(look)
     if batch is not None:
-        room.forget_where_it_was(batch)
+        room.know_as(batch)
     return batch
+
+
+def hurry(room: Room, batch: Batch) -> Batch:
+    """Have a batch's calls go before those of others: somebody waits for it now."""
+    if batch.interactive:
+        return batch
+    room.ledger.run(lambda connection: plans.make_interactive(connection, batch.id))
+    hurried = replace(batch, interactive=True)
+    room.know_as(hurried)
+    return hurried
 
 
 def store_plan(room: Room, asker: Asker, plan: Plan, slug: str) -> Batch:

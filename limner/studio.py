@@ -106,11 +106,11 @@ class Room:
             self._progress.setdefault(batch_id, Progress(found, self.watchers))
         return self._progress[batch_id]
 
-    def forget_where_it_was(self, batch: Batch) -> None:
-        """Read a batch anew when it is asked for next, if it was moved to another period since, by whomever."""
+    def know_as(self, batch: Batch) -> None:
+        """Take a batch as it is in the ledger now: it may have been moved to another period, or be interactive."""
         known = self._progress.get(batch.id)
-        if known is not None and known.batch.period != batch.period:
-            self._progress.pop(batch.id, None)
+        if known is not None:
+            known.batch = batch
 
     def close(self) -> None:
         """Stop what waits, give back what is held, close what was opened."""

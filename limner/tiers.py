@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from limner.errors import BadInput
 
+# A batch that nobody waits for is served this much later: after whoever waits for theirs, of any tier.
+BATCH_STEP = 100
+
 
 class Allowance(BaseModel):
     """The schema of a row of tiers.yaml."""
@@ -23,7 +26,7 @@ class Allowance(BaseModel):
     pictures_a_month: int | None = Field(ge=0)
     budget_usd_a_month: float | None = Field(ge=0)
     chain: tuple[str, ...] = Field(min_length=1)
-    priority: int = Field(ge=1)
+    priority: int = Field(ge=1, lt=BATCH_STEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,10 @@ class Tier:
     budget_usd_a_month: float | None
     chain: tuple[str, ...]
     priority: int
+
+    def call_priority(self, *, is_interactive: bool) -> int:
+        """Return how soon a batch's calls are made: 1 is first."""
+        return self.priority if is_interactive else self.priority + BATCH_STEP
 
 
 @cache

@@ -34,6 +34,9 @@ from limner.progress import Progress
 from limner.studio import Room
 from tasks.showing import ProgressShown, show_table
 
+# The work queue whose runs somebody waits for.
+INTERACTIVE = "interactive"
+
 # Up to this many jobs each is a task run of its own; a larger plan runs in chunks of as many.
 TASK_RUNS = 200
 
@@ -158,8 +161,10 @@ async def press(room: Room, studio: str, request: Request, plan: Callable[[Reque
 
 async def _press(room: Room, studio: str, request: Request, plan: Callable[[Request], Plan]) -> BatchReport:
     started = time.monotonic()
-    run_id, idempotency_key = _run()
-    batch = _batch(room, request, plan, run_id, idempotency_key)
+    run_id, idempotency_key, is_interactive = _run()
+    batch = _batch(room, request, plan, run_id, idempotency_key, is_interactive=is_interactive)
+    if is_interactive:
+        batch = craft.hurry(room, batch)
     missing = craft.begin(room, batch, run_id)
     say = _sayer()
     say(f"{batch.title}: {batch.asked} pictures promised by {batch.id}, {len(missing)} to make.")
@@ -188,15 +193,23 @@ def _sayer() -> Callable[[str], None]:
     return get_run_logger().info if FlowRunContext.get() else lambda _sentence: None
 
 
-def _run() -> tuple[str | None, str | None]:
+def _run() -> tuple[str | None, str | None, bool]:
+    """Return this flow run's id, the key it was asked with, and whether somebody waits for it."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
-        return None, None
-    return str(context.flow_run.id), context.flow_run.idempotency_key
+        return None, None, False
+    run = context.flow_run
+    return str(run.id), run.idempotency_key, run.work_queue_name == INTERACTIVE
 
 
 def _batch(
-    room: Room, request: Request, plan: Callable[[Request], Plan], run_id: str | None, idempotency_key: str | None
+    room: Room,
+    request: Request,
+    plan: Callable[[Request], Plan],
+    run_id: str | None,
+    idempotency_key: str | None,
+    *,
+    is_interactive: bool,
 ) -> Batch:
     """Return the stored plan of this run, or store one: a retry never plans anew, nor reads the book."""
     of_run = craft.find_batch_of_run(room, run_id)
@@ -212,6 +225,7 @@ def _batch(
         force=request.force,
         reuse="same" if request.force else request.reuse,
         max_usd=request.max_usd,
+        interactive=is_interactive,
     )
 
     def work() -> Batch:

@@ -34,6 +34,7 @@ class Asker:
     force: bool = False
     reuse: Reuse = "same"
     max_usd: float | None = None
+    interactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Batch:
     notes: tuple[str, ...]
     planned_at: datetime
     report_key: str | None
+    # Somebody waits for it: its calls go before those of other batches.
+    interactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ def store_plan(connection: Connection, asker: Asker, plan: Plan, chain: Sequence
         "model": plan.model,
         "reuse": asker.reuse,
         "max_usd": asker.max_usd,
+        "interactive": asker.interactive,
         "notes": list(plan.notes),
         "asked": len(plan.jobs),
     }
@@ -137,6 +141,11 @@ def begin_run(connection: Connection, batch: Batch, run_id: str | None) -> None:
         text("update batches set status = 'open' where id = :batch and status in ('short', 'cancelled')"),
         {"batch": batch.id},
     )
+
+
+def make_interactive(connection: Connection, batch_id: str) -> None:
+    """Note that somebody waits for the batch from now on."""
+    connection.execute(text("update batches set interactive = true where id = :batch"), {"batch": batch_id})
 
 
 def promised_positions(connection: Connection, batch: Batch) -> list[int]:
@@ -220,6 +229,7 @@ def _batch(row: Row[Any]) -> Batch:
         notes=tuple(row.notes),
         planned_at=row.planned_at,
         report_key=row.report_key,
+        interactive=row.interactive,
     )
 
 
