@@ -32,7 +32,8 @@ from limner.ledger.plans import Asker, Batch, StoredJob
 from limner.press import BatchReport, Call
 from limner.progress import Progress
 from limner.studio import Room
-from tasks.showing import ProgressShown, show_table
+from tasks.cluster import render_on_cluster
+from tasks.showing import ProgressShown, show_batch
 
 # The work queue whose runs somebody waits for.
 INTERACTIVE = "interactive"
@@ -101,19 +102,9 @@ def render_chunk(first: int, last: int, positions: Sequence[int], batch: str, ru
     """Make the pictures of a chunk; return how many of them are there."""
     room = room_of(studio)
 
-    def one(position: int) -> bool:
-        try:
-            return craft.press_job(room, batch, position, run_id, craft.direct).status in ("made", "reused")
-        except (DiskFull, Unreachable):
-            room.progress(batch).stop.set()  # what is asked for now could not be kept
-            raise
-        except Exception as error:
-            craft.give_up(room, batch, position, str(error) or type(error).__name__)
-            return False
-
     # Two chunks are under way at once: together they have the workers of one plan of single pictures.
     with ThreadPoolExecutor(room.rules.concurrency, thread_name_prefix="render") as pool:
-        return sum(pool.map(one, positions))
+        return sum(pool.map(lambda one: craft.press_one_of_many(room, batch, one, run_id), positions))
 
 
 @task(name="plan", cache_policy=NO_CACHE, persist_result=False)
@@ -172,7 +163,7 @@ async def _press(room: Room, studio: str, request: Request, plan: Callable[[Requ
         say(note)
     progress = room.progress(batch.id)
     progress.begin(batch.asked - len(missing))
-    shown = ProgressShown(progress)
+    shown = ProgressShown(room, progress)
     cancelled = True
     try:
         await _render(room, studio, progress, missing, run_id)
@@ -182,7 +173,7 @@ async def _press(room: Room, studio: str, request: Request, plan: Callable[[Requ
         report = craft.end(room, batch, time.monotonic() - started, cancelled=cancelled)
         await shown.end()
     say(f"{report.made} made, {report.reused} reused, {report.rejected} rejected, {report.failed} failed.")
-    await show_table(room, report)
+    await show_batch(room, report)
     if report.made + report.reused < report.asked:
         raise BatchShort(craft.short_of(report), report.report)
     return report
@@ -236,6 +227,10 @@ def _batch(
 
 
 async def _render(room: Room, studio: str, progress: Progress, missing: Sequence[int], run_id: str | None) -> None:
+    # As many as one process calls at once are not worth the way to the cluster, nor to wait behind its batches.
+    if room.rules.cluster and run_id and len(missing) > room.rules.concurrency:
+        await render_on_cluster(room, studio, progress, run_id)
+        return
     fatal: BaseException | None = None
     flights, width = _flights(room, studio, progress.batch, missing, run_id)
     async for position, future in _in_a_window(flights, width):
