@@ -17,7 +17,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from limner.bucket import Bucket
-from limner.errors import BadInput
+from limner.errors import BadInput, RefusedRequest
 
 _PREFIX = "bucket:"
 _REFERENCE = re.compile(r"bucket:(uploads/([0-9a-f]{16})/([0-9a-f]{64}))/([^/]+)")
@@ -73,7 +73,12 @@ def brought(bucket: Bucket, request: Request, owner: str) -> Iterator[Request]:
         return
     with TemporaryDirectory(prefix="limner-uploads-") as place:
         files = {field: str(_fetch(bucket, upload, owner, Path(place))) for field, upload in named.items()}
-        yield request.model_copy(update=files)
+        try:
+            yield request.model_copy(update=files)
+        except RefusedRequest as error:
+            # Whoever sent it knows its name, not where it lay.
+            said = re.sub(rf"{re.escape(place)}/\w+/", "", str(error))
+            raise type(error)(said) from None
 
 
 def _uploads_of(request: BaseModel) -> dict[str, Upload]:

@@ -9,6 +9,7 @@ Knows nothing of what is kept there. A home that cannot be used is refused in on
       run/        locks and addresses of what runs now
       logs/       what servers and workers say
       sheets/     contact sheets
+      thumbs/     small copies of pictures, made again when they are gone
 """
 
 import errno
@@ -18,7 +19,7 @@ from typing import NoReturn
 
 from limner.errors import BadInput, DiskFull
 
-FOLDERS = ("postgres", "bucket", "prefect", "run", "logs", "sheets")
+FOLDERS = ("postgres", "bucket", "prefect", "run", "logs", "sheets", "thumbs")
 
 
 def folder(home: Path, name: str) -> Path:

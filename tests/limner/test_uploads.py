@@ -8,6 +8,7 @@ import pytest
 
 from limner.bucket.directory import DirectoryBucket
 from limner.errors import BadInput
+from limner.reading.descriptions_file import load_descriptions
 from limner.requests import ChapterRequest
 from limner.uploads import brought, keep, upload_of
 
@@ -87,3 +88,12 @@ def test_a_name_that_no_file_should_have_is_refused(bucket: DirectoryBucket, nam
 )
 def test_only_whole_references_are_uploads(path: str) -> None:
     assert upload_of(path) is None
+
+
+def test_what_is_wrong_with_an_upload_is_said_by_its_name(bucket: DirectoryBucket) -> None:
+    request = ChapterRequest(descriptions_file=keep(bucket, "mary", b"[]", "mine.json"))
+    with (
+        pytest.raises(BadInput, match=r"^mine\.json holds an empty list; give at least one description\.$"),
+        brought(bucket, request, "mary") as readable,
+    ):
+        load_descriptions(readable.descriptions_file)
