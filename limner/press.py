@@ -28,11 +28,12 @@ from limner.errors import (
     NothingToMake,
     OverBudget,
     Unfinished,
+    Unreachable,
 )
 from limner.fitting import Fitted, fit, no_such_model
 from limner.fitting import why_not as cannot
 from limner.jobs import Plan, derive_seed, plain
-from limner.ledger import attempts, finding, money, plans, quota, reports
+from limner.ledger import attempts, finding, money, plans, quota, reports, runs
 from limner.ledger.attempts import Intent, LeftOpen
 from limner.ledger.claims import Claim, claim, release
 from limner.ledger.plans import Asker, Batch, StoredJob
@@ -148,7 +149,7 @@ def begin(room: Room, batch: Batch, run_id: str | None) -> list[int]:
     age = room.rules.reuse_days * DAY_SECONDS
 
     def look(connection: Connection) -> list[int]:
-        plans.begin_run(connection, batch, run_id)
+        plans.begin_run(connection, batch, run_id, room.holder.name)
         finding.reuse_all(connection, batch, age)
         return plans.promised_positions(connection, batch)
 
@@ -195,12 +196,12 @@ def end(room: Room, batch: Batch, seconds: float, *, cancelled: bool = False) ->
         put(room, key, report, "application/json")
     except LimnerError:
         # Without its report the batch stays open; what it reserved is free all the same.
-        room.ledger.run(lambda connection: quota.release(connection, batch, room.holder.name))
+        room.ledger.run(lambda connection: _let_go(connection, room, batch))
         raise
 
     def close(connection: Connection) -> tuple[reports.Counts, dict[str, str]]:
         # Releasing locks the batch: of two runs that end at once, the later says how it stands.
-        quota.release(connection, batch, room.holder.name)
+        _let_go(connection, room, batch)
         now = reports.counts(connection, batch.id)
         missing = now.failed + now.promised
         status = "complete" if not missing else "cancelled" if cancelled else "short"
@@ -222,6 +223,11 @@ def end(room: Room, batch: Batch, seconds: float, *, cancelled: bool = False) ->
         report=key,
         notes=batch.notes,
     )
+
+
+def _let_go(connection: Connection, room: Room, batch: Batch) -> None:
+    quota.release(connection, batch, room.holder.name)
+    runs.end(connection, batch.id, room.holder.name)
 
 
 # -- the job: claim, ask in turn, record ---------------------------------------------------------------------------
@@ -260,6 +266,43 @@ def _press_until_settled(room: Room, progress: Progress, position: int, run_id: 
         waited = True
         progress.stop.wait(LOOK_SECONDS)
     return JobEnd(str(position), "promised", reason="the run was stopped")
+
+
+def press_one_of_many(room: Room, batch_id: str, position: int, run_id: str | None) -> bool:
+    """Bring a job to its end without a task run of its own; say whether its picture is there.
+
+    What breaks it is its own failure. Raises Unreachable or DiskFull, with the batch stopped in this process: what is
+    asked for now could not be kept.
+    """
+    try:
+        return press_job(room, batch_id, position, run_id, direct).status in ("made", "reused")
+    except (DiskFull, Unreachable):
+        room.progress(batch_id).stop.set()
+        raise
+    except Exception as error:
+        give_up(room, batch_id, position, str(error) or type(error).__name__)
+        return False
+
+
+def settle_left_open(room: Room, batch_id: str, position: int) -> None:
+    """Bring what a dead process left open of a job to its end: its picture is fetched, else it is settled as unknown.
+
+    Nothing is asked anew; what its provider has not done yet stays open.
+    """
+    batch = room.progress(batch_id).batch
+    started = time.monotonic()
+    look = _claim_and_look(room, batch, position, uuid4().hex, started, waited=False)
+    if not isinstance(look, _Ours):
+        return
+    try:
+        left = _left_open(room, batch, look) if look.is_left_open else None
+        if left is not None:
+            turn = Turn(left.provider, left.number, seed_number=1)
+            make(room, _Asking(room, batch, look, None, left).intent(turn), started)
+    except LimnerError as error:
+        log.info("%s/%s: %s", batch.title, look.job.job.key, error)
+    finally:
+        _give_back(room, look.claim)
 
 
 def give_up(room: Room, batch_id: str, position: int, reason: str) -> None:

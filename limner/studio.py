@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from limner.bucket import Bucket
 from limner.chain import Patience
 from limner.errors import UnknownProvider
+from limner.ledger import runs
 from limner.ledger.claims import Holder
 from limner.ledger.limits import Breaker
 from limner.ledger.opening import Ledger
@@ -31,7 +32,7 @@ class Rules:
 
     concurrency: this process's calls at once at each provider. reuse_days: 0 is for ever. bucket_patience_seconds: how
     long a picture that was paid for waits for a bucket that is away. chains: a tier's providers in turn, where the
-    studio differs from it.
+    studio differs from it. cluster: the Dask scheduler whose workers make large batches; empty: this process does.
     """
 
     concurrency: int = 3
@@ -40,6 +41,7 @@ class Rules:
     breaker: Breaker = field(default_factory=Breaker)
     bucket_patience_seconds: float = 150
     chains: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    cluster: str = ""
 
 
 class Room:
@@ -61,6 +63,7 @@ class Room:
         self.providers = providers
         self.gates = gates
         self.rules = rules
+        holder.beat_also(lambda connection: runs.beat(connection, holder.name))
         self.limiter = Limiter(ledger, holder, rules.concurrency, rules.breaker)
         # Pixels take tens of megabytes and a core each: more pictures looked at at once than cores only cost memory.
         self.eyes = threading.BoundedSemaphore(os.cpu_count() or 1)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from limner.errors import LedgerUnreachable, LimnerError
 from limner.ledger.holders import is_provably_dead, new_holder
 from limner.ledger.opening import Ledger
+from limner.ledger.runs import BEAT_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Holder:
 
     def _beat(self) -> None:
         is_away = False
-        while not self._closing.wait(self.lease_seconds / 3):
+        while not self._closing.wait(min(self.lease_seconds / 3, BEAT_SECONDS)):
             try:
                 self._ledger.run(self._renew, patience_seconds=0)
                 is_away = False

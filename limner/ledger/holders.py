@@ -43,6 +43,11 @@ def _started(pid: int) -> float:
     return float(status.rpartition(")")[2].split()[19])
 
 
+def is_here(holder: str) -> bool:
+    """Say whether the holder's process runs, or ran, on this host, so that its death can be told."""
+    return holder.rsplit("|", 3)[0] == _here()
+
+
 def is_provably_dead(holder: str) -> bool:
     """Say whether the holder's process ran on this host and is gone; False where it can't be known."""
     place, pid, started, _nonce = holder.rsplit("|", 3)

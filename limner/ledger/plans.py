@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from limner.jobs import RECIPE, Job, Order, Plan, order_from, sha256_of
+from limner.ledger.runs import begin
 from limner.ledger.tables import batches, jobs, runs
 
 # Rows sent at once: a plan of ten thousand is never in memory as rows too.
@@ -133,10 +134,10 @@ def store_plan(connection: Connection, asker: Asker, plan: Plan, chain: Sequence
     return _batch(stored), True
 
 
-def begin_run(connection: Connection, batch: Batch, run_id: str | None) -> None:
-    """Note that a flow run works on the batch; a short or cancelled batch is open again."""
+def begin_run(connection: Connection, batch: Batch, run_id: str | None, holder: str) -> None:
+    """Note that a process works on the batch for a flow run; a short or cancelled batch is open again."""
     if run_id is not None:
-        connection.execute(upsert(runs).values(id=run_id, batch_id=batch.id).on_conflict_do_nothing())
+        begin(connection, run_id, batch.id, holder)
     connection.execute(
         text("update batches set status = 'open' where id = :batch and status in ('short', 'cancelled')"),
         {"batch": batch.id},
