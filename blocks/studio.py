@@ -4,7 +4,8 @@ import atexit
 import logging
 import threading
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from importlib.util import find_spec
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -13,7 +14,9 @@ from blocks.bucket import LimnerBucket
 from blocks.database import LimnerDatabase
 from blocks.provider import LimnerProvider
 from limner.chain import Patience
+from limner.errors import BadInput
 from limner.ledger.claims import Holder
+from limner.ledger.holders import is_here
 from limner.providers.seam import Checked, Provider
 from limner.quality.gates import load_gates
 from limner.settings import Settings, read_settings
@@ -46,21 +49,45 @@ class LimnerStudio(LimnerBlock):
     concurrency: int = Field(default=3, ge=1, le=1000, title="Concurrency", description="Providers' calls at once.")
     reuse_days: float = Field(default=7, ge=0, title="Reuse, days", description="How old a picture may be; 0: any.")
     backoff_seconds: float = Field(default=2, ge=0, le=60, title="Back-off", description="First wait between tries.")
+    engine: Literal["threads", "dask"] = Field(
+        default="threads", title="Engine", description="Where large batches run: in the flow's process, or on Dask."
+    )
+    dask_address: str = Field(
+        default="", title="Dask address", description="Of the cluster's scheduler: tcp://host:8786."
+    )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        return cls(**({"concurrency": settings.concurrency} if settings.concurrency else {}))
+        told = {
+            "concurrency": settings.concurrency,
+            "engine": settings.engine,
+            "dask_address": settings.dask_address,
+        }
+        return cls(**{name: value for name, value in told.items() if value})
 
     def rules(self) -> Rules:
+        """Return the policies; raises BadInput for an engine that cannot be used."""
+        if self.engine == "dask" and not self.dask_address:
+            raise BadInput(
+                "The engine dask has no cluster; set LIMNER_DASK_ADDRESS=tcp://host:8786, or fill in `dask_address` "
+                "of the studio's block."
+            )
+        if self.engine == "dask" and find_spec("prefect_dask") is None:
+            raise BadInput(
+                "The engine dask needs packages that are not installed; run pip install 'limner[cluster]', "
+                "or set LIMNER_ENGINE=threads."
+            )
         return Rules(
             concurrency=self.concurrency,
             reuse_days=self.reuse_days,
             patience=Patience(backoff_seconds=self.backoff_seconds),
             chains=self.chains,
+            cluster=self.dask_address if self.engine == "dask" else "",
         )
 
     async def open(self, settings: Settings) -> Room:
         """Open everything the studio names; raises LimnerError in one sentence, with nothing left half open."""
+        rules = self.rules()
         bucket = (await LimnerBucket.named(self.bucket, settings)).open()
         bucket.exists("reports")  # a bucket that is away is found out before anything is made
         providers = await LimnerProvider.opened(self.providers, settings, self.concurrency)
@@ -69,7 +96,19 @@ class LimnerStudio(LimnerBlock):
         ledger = database.open(settings, connections=2 * self.concurrency + 2)
         holder = Holder.start(ledger, settings.lease_seconds)
         _warn_of(providers)
-        return Room(ledger, holder, bucket, providers, load_gates(), self.rules(), fuse_from(settings.die_at))
+        return Room(ledger, holder, bucket, providers, load_gates(), rules, fuse_from(settings.die_at))
+
+    async def refuse_elsewhere(self, settings: Settings, holder: str) -> None:
+        """Raise BadInput where the ledger or the bucket is of the holder's machine alone, and this is another."""
+        if is_here(holder):
+            return
+        bucket = await LimnerBucket.named(self.bucket, settings)
+        database = await LimnerDatabase.named(self.database, settings)
+        if bucket.kind == "directory" or (database.url or settings.database_url) is None:
+            raise BadInput(
+                "The embedded PostgreSQL and the directory bucket are for one machine, and this worker is on another "
+                "than its flow; give both one DATABASE_URL and one S3 (LIMNER_S3_ENDPOINT)."
+            )
 
 
 def _warn_of(providers: Mapping[str, Provider]) -> None:
@@ -84,10 +123,15 @@ def _warn_of(providers: Mapping[str, Provider]) -> None:
             threading.Thread(target=ask, args=[provider], name=f"{provider.name}-check", daemon=True).start()
 
 
-async def open_studio(name: str = DEFAULT) -> Room:
-    """Return the studio's room, opened once per process and again when its block has changed."""
+async def open_studio(name: str = DEFAULT, works_for: str | None = None) -> Room:
+    """Return the studio's room, opened once per process and again when its block has changed.
+
+    works_for: the holder that this process makes pictures for; raises BadInput where they cannot share the studio.
+    """
     settings = read_settings()
     block = await LimnerStudio.named(name, settings)
+    if works_for is not None:
+        await block.refuse_elsewhere(settings, works_for)
     wiring = block.model_dump_json() + repr(settings)
     if name in _rooms and _rooms[name][0] == wiring:
         return _rooms[name][1]

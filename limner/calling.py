@@ -67,6 +67,7 @@ def make(room: Room, intent: Intent, job_started: float) -> str:
         # Free for the next call while this answer is looked at.
         slot.good()
         spent = _spent(intent, answer, time.monotonic() - started)
+    room.progress(intent.batch.id).answered()
     try:
         return _keep(room, intent, answer, spent, job_started)
     except (LeaseLost, Rejected):

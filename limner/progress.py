@@ -43,6 +43,8 @@ class Progress:
         self._failed = 0
         # Providers that nobody of this run asks any more, and why.
         self.shut: dict[str, str] = {}
+        # Called when a job has its answer, in the thread that asked: the next one may ask.
+        self.answered: Callable[[], None] = lambda: None
 
     def begin(self, settled: int) -> None:
         """A run begins with this many jobs settled already."""
@@ -57,6 +59,12 @@ class Progress:
         with self._lock:
             self._settled += 1
             self._failed += status == "failed"
+        self._tell()
+
+    def see(self, settled: int, failed: int) -> None:
+        """So many have settled by now, as the ledger has it: others make them."""
+        with self._lock:
+            self._settled, self._failed = settled, failed
         self._tell()
 
     @contextmanager

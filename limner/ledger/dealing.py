@@ -30,8 +30,10 @@ _GOES_ON = text("""
     select exists (select from runs r join batches b on b.id = r.batch_id
                     where r.id = :run and r.dealt is not null and b.status = 'open')
 """)
-_MISSING = text(f"""
-    select count(*) from jobs j join runs r on r.batch_id = j.batch_id where r.id = :run and {_IS_MISSING}
+_STANDING = text(f"""
+    select count(*) filter (where {_IS_MISSING}) as missing,
+           count(*) filter (where j.status = 'failed' and j.settled_at >= :since) as failed
+      from jobs j join runs r on r.batch_id = j.batch_id where r.id = :run
 """)  # noqa: S608
 
 
@@ -61,6 +63,7 @@ def end(connection: Connection, run_id: str) -> None:
     connection.execute(_END, {"run": run_id})
 
 
-def missing(connection: Connection, run_id: str, since: datetime) -> int:
-    """Return how many of the batch's jobs have not settled since the run began."""
-    return int(connection.execute(_MISSING, {"run": run_id, "since": since}).scalar_one())
+def standing(connection: Connection, run_id: str, since: datetime) -> tuple[int, int]:
+    """Return how many of the batch's jobs have not settled since the run began, and how many have failed since."""
+    row = connection.execute(_STANDING, {"run": run_id, "since": since}).one()
+    return row.missing, row.failed

@@ -37,7 +37,7 @@ def test_a_new_deal_leaves_out_what_was_made_and_what_failed_since(open_room: Op
     press.give_up(room, batch.id, 1, "it failed in this run")
     assert press.press_job(room, batch.id, 2, RUN, press.direct).status == "made"
     ledger.run(lambda connection: dealing.begin(connection, RUN))
-    assert ledger.run(lambda connection: dealing.missing(connection, RUN, since)) == 2
+    assert ledger.run(lambda connection: dealing.standing(connection, RUN, since)) == (2, 1)
     taken = [ledger.ask(lambda connection: dealing.take(connection, RUN, since)) for _ in range(3)]
     assert taken == [0, 3, None]
 
