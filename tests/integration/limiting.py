@@ -94,19 +94,20 @@ def parties(url: str) -> Iterator[OpenParty]:
 class Calling:
     """A thread that wants one call, and keeps its slot until `let_go`."""
 
-    def __init__(self, party: Party, limits: Limits, priority: int = 1, **more: Any) -> None:
+    def __init__(self, party: Party, limits: Limits, priority: int = 1, owner: str = "", **more: Any) -> None:
+        self.owner = owner
         self.stop = threading.Event()
         self.has_slot = threading.Event()
         self.began = 0.0
         self.error: Exception | None = None
         self._end: Callable[[Slot], object] = Slot.good
         self._free = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(party, limits, priority, more), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(party, limits, priority, owner, more), daemon=True)
         self._thread.start()
 
-    def _run(self, party: Party, limits: Limits, priority: int, more: dict[str, Any]) -> None:
+    def _run(self, party: Party, limits: Limits, priority: int, owner: str, more: dict[str, Any]) -> None:
         try:
-            with party.limiter.slot("fal", limits, priority, stop=self.stop, **more) as slot:
+            with party.limiter.slot("fal", limits, priority, owner, stop=self.stop, **more) as slot:
                 self.began = time.monotonic()
                 self.has_slot.set()
                 self._free.wait(120)
