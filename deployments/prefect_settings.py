@@ -33,6 +33,12 @@ CLIENT = {
     "DO_NOT_TRACK": "1",
 }
 
+# Every process of Prefect's speaks JSON too, the flow runs' own lines on the console among it.
+JSON_LOGS = {
+    "PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("json_logs.yaml")),
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "NOTSET",
+}
+
 SERVER = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
@@ -107,6 +113,7 @@ def enter_private(home: Path, api_url: str, environment: MutableMapping[str, str
     for name in [name for name in environment if is_foreign(name)]:
         del environment[name]
     environment.update(prefect_environment(home, api_url))
+    _speak_as_told(environment)
     spare_loopback(environment)
 
 
@@ -114,7 +121,13 @@ def enter_told(home: Path, api_url: str, environment: MutableMapping[str, str] =
     """Put a told API's settings into `environment`; its keys and other settings stay as they are."""
     environment.pop("PREFECT_PROFILE", None)
     environment.update(told_environment(home, api_url))
+    _speak_as_told(environment)
     spare_loopback(environment)
+
+
+def _speak_as_told(environment: MutableMapping[str, str]) -> None:
+    if environment.get("LIMNER_LOG_FORMAT") == "json":
+        environment.update(JSON_LOGS)
 
 
 def is_foreign(name: str) -> bool:

@@ -38,6 +38,7 @@ from limner.ledger.attempts import Intent, LeftOpen
 from limner.ledger.claims import Claim, claim, release
 from limner.ledger.plans import Asker, Batch, StoredJob
 from limner.ledger.quota import Caps
+from limner.logs import about
 from limner.pricing import price_usd
 from limner.progress import Progress
 from limner.providers.seam import Provider, model_for
@@ -240,7 +241,7 @@ def press_job(room: Room, batch_id: str, position: int, run_id: str | None, ask:
     settled; the claim then ends with its lease, and asking again is safe.
     """
     progress = room.progress(batch_id)
-    with progress.working():
+    with progress.working(), about(batch_id):
         end = _press_until_settled(room, progress, position, run_id, ask)
     if end.status != "promised":
         progress.note(end.status)
