@@ -14,9 +14,10 @@ from sqlalchemy import Connection, text
 
 from limner import press
 from limner.errors import Unreachable
-from limner.ledger import attempts, limits, plans
+from limner.ledger import attempts, limits, plans, runs
 from limner.ledger.holders import is_provably_dead
 from limner.ledger.plans import Batch
+from limner.ledger.runs import Run
 from limner.studio import Room
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,14 @@ def _free_slots(provider: str, connection: Connection) -> tuple[str, ...]:
     return lost or ()
 
 
-def close(room: Room, batch_id: str, *, cancelled: bool = False) -> None:
+def close(room: Room, run: Run, *, cancelled: bool = False) -> None:
+    """Close a dead run, and its batch with it unless another run works on that."""
+    if not room.ledger.run(lambda connection: runs.others_at_work(connection, run)):
+        close_batch(room, run.batch_id, cancelled=cancelled)
+    room.ledger.run(lambda connection: runs.close(connection, run))
+
+
+def close_batch(room: Room, batch_id: str, *, cancelled: bool = False) -> None:
     """End a batch that nobody works on: its open attempts settled, its report written, its reservation released."""
     settling = threading.Thread(target=_settle_quietly, args=(room, batch_id), name="limner-settle", daemon=True)
     settling.start()
