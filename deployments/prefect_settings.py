@@ -22,6 +22,8 @@ CLIENT = {
     # The final state of a flow is not lost when the API's database is away for a moment.
     "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,502",
     "PREFECT_CLIENT_MAX_RETRIES": "8",
+    # A flow run says so often that it lives; an automation calls it crashed after three times of silence.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     # Results are read by whoever can write them: JSON, never pickles.
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "limner",
