@@ -7,6 +7,7 @@ not show is left out of the schema: what the run fills in, and that a field may 
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -26,6 +27,9 @@ _RATIO = re.compile(r"^([1-9]\d?):([1-9]\d?)$")
 
 # Filled in when the run starts: no questions of a form.
 PINS = ("book_sha256", "descriptions_sha256")
+
+# What is said of a field that there is not.
+UNKNOWN = "is no known field"
 
 Words = Annotated[str, Field(max_length=500)]
 
@@ -293,12 +297,19 @@ def _file_bytes(path: str, refusal: type[BadBook | BadInput]) -> bytes:
 
 def explain(error: ValidationError) -> BadInput:
     """Return pydantic's findings as one sentence that names each field."""
-    said = []
-    for one in error.errors(include_url=False, include_input=True):
-        where = ".".join(str(part) for part in one["loc"])
-        message = one["msg"].removeprefix("Value error, ")
-        if one["type"] == "extra_forbidden":
-            said.append(f"{where} is no known field")
-        else:
-            said.append(f"{where}: {message}" if where else message)
+    said = [_fault(where, message) for where, message in faults(error)]
     return BadInput("; ".join(said[:5]) + ("; ..." if len(said) > 5 else "") + ".")
+
+
+def faults(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """Yield each field that pydantic found fault with, and what is wrong with it; an empty one is the whole."""
+    for one in error.errors(include_url=False, include_input=True):
+        is_unknown = one["type"] == "extra_forbidden"
+        message = UNKNOWN if is_unknown else one["msg"].removeprefix("Value error, ")
+        yield ".".join(str(part) for part in one["loc"]), message
+
+
+def _fault(where: str, message: str) -> str:
+    if message == UNKNOWN:
+        return f"{where} {message}"
+    return f"{where}: {message}" if where else message

@@ -1,0 +1,13 @@
+"""What apps may ask for: each kind is the deployment, and the flow, of that name, and takes this request."""
+
+from collections.abc import Mapping
+
+from limner.requests import BookRequest, ChapterRequest, IllustrationRequest
+
+KINDS: Mapping[str, type[IllustrationRequest]] = {
+    "illustrate-chapter": ChapterRequest,
+    "illustrate-book": BookRequest,
+}
+
+# Work queues, by whether somebody waits.
+QUEUES = {True: "interactive", False: "batch"}

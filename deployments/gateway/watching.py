@@ -1,0 +1,61 @@
+"""Waiting for news of requests: one look a moment for all who wait, however many they are."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+import httpx
+
+from deployments.gateway.desk import Desk
+from deployments.gateway.standing import Seen, look
+from limner.errors import LimnerError
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.25
+
+
+class Watch:
+    """Looks at what somebody waits for, again and again, and tells them; looks at nothing while nobody waits."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._awaited: Counter[str] = Counter()
+        self._latest: dict[str, Seen] = {}
+        self._news = asyncio.Condition()
+        self._somebody = asyncio.Event()
+
+    async def until(self, request_id: str, is_enough: Callable[[Seen], bool], seconds: float) -> Seen | None:
+        """Return a request once it stands as asked, or how it stood last when the time is over."""
+        self._awaited[request_id] += 1
+        self._somebody.set()
+        try:
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(lambda: request_id in self._latest and is_enough(self._latest[request_id]))
+        except TimeoutError:
+            pass
+        finally:
+            latest = self._latest.get(request_id)
+            self._awaited[request_id] -= 1
+            if not self._awaited[request_id]:
+                del self._awaited[request_id]
+                self._latest.pop(request_id, None)
+        return latest
+
+    async def run(self) -> None:
+        """Look for as long as the gateway is up."""
+        while True:
+            await self._somebody.wait()
+            try:
+                seen = await look(self._desk, list(self._awaited))
+            except (LimnerError, httpx.HTTPError, TimeoutError) as error:
+                # Whoever waits is told how it stood last.
+                log.warning("%s", error)
+                seen = {}
+            async with self._news:
+                self._latest.update({one: found for one, found in seen.items() if one in self._awaited})
+                self._news.notify_all()
+            if not self._awaited:
+                self._somebody.clear()
+            await asyncio.sleep(_LOOK_SECONDS)
