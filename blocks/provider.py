@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 from pydantic import Field, SecretStr
 
 from blocks.block import LimnerBlock
-from limner.providers.opening import Kind, Wiring, limits_of, open_provider, wirings_of
+from limner.providers.opening import Kind, Wiring, limits_of, open_provider, wirings_of, with_token
 from limner.providers.seam import Provider
 from limner.settings import Settings
 
@@ -18,8 +18,14 @@ class LimnerProvider(LimnerBlock):
     _description: ClassVar[str] = "Who draws for Limner: the offline sketch, a service with its key, or a local model."
 
     kind: Kind = Field(default="sketch", title="Kind")
-    key: SecretStr | None = Field(default=None, title="API key")
-    base_url: str = Field(default="", title="Address", description="Empty is the service's own.")
+    key: SecretStr | None = Field(
+        default=None, title="API key", description="Of diffusers' owners: empty is this installation's token."
+    )
+    base_url: str = Field(
+        default="",
+        title="Address",
+        description="Empty is the service's own; of diffusers, the owners of its GPUs, separated by commas.",
+    )
     model: str = Field(
         default="", title="Model", description="Empty is the provider's default; of diffusers, a folder."
     )
@@ -73,4 +79,5 @@ class LimnerProvider(LimnerBlock):
     async def opened(cls, names: list[str], settings: Settings, connections: int) -> dict[str, Provider]:
         """Open the blocks of these names, or, where there are none, every provider that the environment turns on."""
         blocks = {name: (await cls.named(name, settings)).wiring() for name in names}
-        return {name: open_provider(one, connections) for name, one in (blocks or wirings_of(settings)).items()}
+        wirings = {name: with_token(one, settings) for name, one in blocks.items()} or wirings_of(settings)
+        return {name: open_provider(one, connections) for name, one in wirings.items()}

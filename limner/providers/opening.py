@@ -34,7 +34,8 @@ class Wiring:
     """What a provider is opened with; None and "" leave it to the provider's own data.
 
     connections: of this process. limits: over all processes. quality: of openai. enhance, price_usd: of pollinations.
-    batch, steps, guidance: of diffusers; pictures a call, and the only steps and scale that its model draws with.
+    batch, steps, guidance: of diffusers; pictures a call, and the only steps and scale that its model draws with. With
+    addresses in base_url, separated by commas, the owners there draw; the key is then their token.
     allow_private: addresses of this machine and of private networks too.
     """
 
@@ -99,7 +100,18 @@ def wirings_of(settings: Settings) -> dict[str, Wiring]:
             steps=settings.diffusers_steps,
             guidance=settings.diffusers_guidance,
         )
+    if settings.diffusers_url is not None:
+        found["diffusers"] = with_token(Wiring("diffusers", base_url=settings.diffusers_url), settings)
     return found
+
+
+def with_token(wiring: Wiring, settings: Settings) -> Wiring:
+    """Return the wiring with this installation's token, where the owners of GPUs are asked and no other is told."""
+    if wiring.kind != "diffusers" or not wiring.base_url or wiring.key is not None:
+        return wiring
+    from limner.providers.diffusers.wire import token_of  # noqa: PLC0415
+
+    return replace(wiring, key=SecretStr(token_of(settings)))
 
 
 def limits_of(calls_at_once: int | None, calls_a_minute: float | None) -> Limits | None:
@@ -195,7 +207,9 @@ def _pollinations(wiring: Wiring, connections: int) -> Provider:
     )
 
 
-def _diffusers(wiring: Wiring, _connections: int) -> Provider:
+def _diffusers(wiring: Wiring, connections: int) -> Provider:
+    if wiring.base_url:
+        return _owners(wiring, connections)
     from limner.providers.diffusers import Diffusers  # noqa: PLC0415
 
     return Diffusers(
@@ -204,6 +218,23 @@ def _diffusers(wiring: Wiring, _connections: int) -> Provider:
         steps=wiring.steps,
         guidance=wiring.guidance,
         timeout_seconds=wiring.timeout_seconds,
+        limits=wiring.limits,
+    )
+
+
+def _owners(wiring: Wiring, connections: int) -> Provider:
+    from limner.providers.diffusers.owners import Owners  # noqa: PLC0415
+
+    # Whoever runs Limner runs them.
+    each = [replace(wiring, base_url=one.strip(), allow_private=True) for one in wiring.base_url.split(",")]
+    addresses = [found for one in each if (found := one.address())]
+    if not addresses:
+        raise BadInput(f"diffusers: {wiring.base_url!r} names no owner; give http://host:port, or unset it.")
+    return Owners(
+        addresses,
+        wiring.secret(),
+        timeout_seconds=wiring.timeout_seconds,
+        connections=connections,
         limits=wiring.limits,
     )
 

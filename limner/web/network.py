@@ -6,6 +6,7 @@ verified against the name all the same.
 """
 
 import ipaddress
+import math
 import socket
 import threading
 import time
@@ -39,7 +40,11 @@ _PRIVATE = tuple(
 # A body goes out in pieces of this size, so that a reader who takes little at a time meets the deadline.
 _PIECE = 64 * 1024
 
+# How often a call that may be stopped looks whether it is.
+_LOOK_SECONDS = 0.2
+
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+_stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -62,6 +67,16 @@ def deadline(seconds: float) -> Iterator[None]:
         yield
     finally:
         _deadline.reset(token)
+
+
+@contextmanager
+def stopped_by(stop: threading.Event) -> Iterator[None]:
+    """Break off what this thread waits to receive once `stop` is set, so that the other side sees us gone."""
+    token = _stop.set(stop)
+    try:
+        yield
+    finally:
+        _stop.reset(token)
 
 
 def seconds_left() -> float | None:
@@ -203,7 +218,18 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
+        stop = _stop.get()
+        if stop is None:
+            return self._stream.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not stop.is_set():
+            left = _within(max(0.0, until - time.monotonic()), httpcore.ReadTimeout) or 0.0
+            try:
+                return self._stream.read(max_bytes, min(left, _LOOK_SECONDS))
+            except httpcore.ReadTimeout:
+                if left <= _LOOK_SECONDS:
+                    raise
+        raise httpcore.ReadError("nobody waits for it any more")
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for at in range(0, len(buffer), _PIECE):

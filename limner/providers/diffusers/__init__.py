@@ -8,13 +8,15 @@ retries or of who is asked next.
 import re
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
 from limner.errors import BadInput, Broken, Busy, Cancelled, Invalid, ProviderError
 from limner.jobs import Order
 from limner.providers.diffusers.drawing import Easel, Wanted
+from limner.providers.diffusers.gathering import NOTHING_DRAWN, Tally
 from limner.providers.diffusers.loading import Source, missing_packages
 from limner.providers.diffusers.model_folder import NAME, Described, check_folder, describe, known_classes
 from limner.providers.diffusers.sharing import Shared
@@ -30,6 +32,24 @@ _HUB_ID = re.compile(r"^[\w.-]{1,96}(?:/[\w.-]{1,96})?$", re.ASCII)
 _easels: Shared[Source, Easel] = Shared(Easel)
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A picture, as PNG, and the number of the batch that it was drawn in."""
+
+    data: bytes
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How a model is doing. loads: of models, by this process so far. memory_bytes: of its device, by what it is."""
+
+    device: str
+    loads: int
+    tally: Tally
+    memory_bytes: Mapping[str, int]
+
+
 class Diffusers:
     """Draws with one model; safe to use from several threads.
 
@@ -37,7 +57,7 @@ class Diffusers:
     files. device, dtype: empty takes the best of this machine (cuda, mps, cpu; the smallest type that it is fast with).
     batch: pictures drawn in one call of the model, where that many alike are asked for at once. steps, guidance: set
     for a model that knows one way only (a turbo model: 4 and 0); orders' own are then dropped, and the record says so.
-    limits: None is two batches at once.
+    limits: None is two batches at once. room: how many calls may wait; the next is Busy. None is any number.
 
         Diffusers("/models/sdxl", batch=4)
         Diffusers("stabilityai/sdxl-turbo", variant="fp16", steps=2, guidance=0)
@@ -58,6 +78,7 @@ class Diffusers:
         guidance: float | None = None,
         timeout_seconds: float | None = None,
         limits: Limits | None = None,
+        room: int | None = None,
     ) -> None:
         if missing := missing_packages():
             raise BadInput(missing)
@@ -71,14 +92,15 @@ class Diffusers:
         # One batch is drawn while the next gathers.
         self._limits = limits or Limits(calls_at_once=2 * batch)
         self._source = source
-        self._batch = batch
+        self.batch = batch
         self._steps = steps
         self._guidance = guidance
-        self._name = folder.name if folder else f"{model}@{revision}" if revision else model
+        self._room = room
+        self.model = folder.name if folder else f"{model}@{revision}" if revision else model
         self._described = describe(folder) if folder else Described()
 
     def __repr__(self) -> str:
-        return f"Diffusers({self._name!r}, batch={self._batch})"
+        return f"Diffusers({self.model!r}, batch={self.batch})"
 
     @property
     def name(self) -> str:
@@ -95,32 +117,60 @@ class Diffusers:
         """Return what the model can honour: by its folder's word, and once it is loaded by its pipeline's own call."""
         easel = _easels.made(self._source)
         described = easel.described if easel is not None else self._described
-        return described.capabilities(self._name, steps=self._steps, guidance=self._guidance)
+        return described.capabilities(self.model, steps=self._steps, guidance=self._guidance)
 
     def generate(self, asked: Asked) -> Answer:
         """Draw one picture, perhaps with others in one call; the first call loads the model.
 
         Raises Busy, Invalid, Refused, Broken or Cancelled; it is never unknown whether a picture was made.
         """
-        self._refuse_what_would_be_lost(asked)
-        call = _Call(asked.stop, self.timeout_seconds)
+        return Answer(self.draw(asked, self.timeout_seconds).data, self.model, cost_usd=0.0)
+
+    def draw(self, asked: Asked, seconds: float) -> Drawn:
+        """Do what `generate` does, within a time of the caller's, and say in which batch."""
+        refuse_what_would_be_lost(asked, self.model)
+        call = _Call(asked.stop, seconds)
         fitted_to = self.capabilities()
         easel = _easels.get(self._source, call.check)
         call.check()
         if self.capabilities() != fitted_to:
-            raise Busy(f"{NAME}: {self._name} has said what it takes only now that it is loaded; ask again.", 0)
-        image = easel.picture(self._wanted(asked, easel.described), call.leave, self._batch)
-        return Answer(_png(image), self._name, cost_usd=0.0)
+            raise Busy(f"{NAME}: {self.model} has said what it takes only now that it is loaded; ask again.", 0)
+        image, batch = easel.picture(
+            self._wanted(asked, easel.described),
+            call.leave,
+            self.batch,
+            priority=asked.priority,
+            owner=asked.owner,
+            room=self._room,
+        )
+        return Drawn(_png(image), batch)
+
+    def load(self) -> None:
+        """Load the model now, where it is not loaded; raises Broken or Unauthorised."""
+        _easels.get(self._source, lambda: None)
+
+    def status(self) -> Loaded:
+        """Return what is known of the model, and of the line before it, without waiting for anything."""
+        easel = _easels.made(self._source)
+        if easel is None:
+            return Loaded(self._source.device, _easels.count, NOTHING_DRAWN, {})
+        return Loaded(easel.device, _easels.count, easel.tally, easel.memory_bytes())
+
+    def send_away(self, why: str) -> None:
+        """End the waiting of all who are not being drawn: they are told that it is busy, and why."""
+        easel = _easels.made(self._source)
+        if easel is not None:
+            easel.send_away(lambda: Busy(why))
 
     def close(self) -> None:
         """Let go of the model, for all who share it; the next call would load it anew."""
         _easels.forget(self._source)
 
     def _wanted(self, asked: Asked, described: Described) -> Wanted:
-        can = described.capabilities(self._name, steps=self._steps, guidance=self._guidance)
+        can = described.capabilities(self.model, steps=self._steps, guidance=self._guidance)
         guidance = self._guidance if self._guidance is not None else asked.order.guidance if described.guided else None
         if asked.negative_prompt and (not can.negative_prompts or _is_weak(guidance, described)):
-            raise Invalid(f"{NAME}: with {self._name} and this guidance a negative prompt has no effect; leave it out.")
+            raise Invalid(f"{NAME}: with {self.model} and this guidance a negative prompt has no effect; leave it out.")
         return Wanted(
             prompt=asked.prompt,
             negative_prompt=asked.negative_prompt,
@@ -131,13 +181,15 @@ class Diffusers:
             seed=asked.seed,
         )
 
-    def _refuse_what_would_be_lost(self, asked: Asked) -> None:
-        if asked.references or asked.order.references or asked.order.controls:
-            raise Invalid(f"{NAME}: takes no references or control images; name another provider.")
-        if asked.order.adapters:
-            raise Invalid(f"{NAME}: loads no finetunes of an order; name another provider.")
-        if asked.model not in (None, self._name):
-            raise Invalid(f"{NAME}: has {self._name}, not {asked.model}; name that, or none.")
+
+def refuse_what_would_be_lost(asked: Asked, model: str) -> None:
+    """Raise Invalid for what `model` would draw without, and for another model."""
+    if asked.references or asked.order.references or asked.order.controls:
+        raise Invalid(f"{NAME}: takes no references or control images; name another provider.")
+    if asked.order.adapters:
+        raise Invalid(f"{NAME}: loads no finetunes of an order; name another provider.")
+    if asked.model not in (None, model):
+        raise Invalid(f"{NAME}: has {model}, not {asked.model}; name that, or none.")
 
 
 class _Call:

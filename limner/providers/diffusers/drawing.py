@@ -11,7 +11,7 @@ from typing import Any
 
 from limner.errors import Broken, Busy, Cancelled, Invalid, ProviderError, Refused
 from limner.providers.diffusers import prompts
-from limner.providers.diffusers.gathering import Gathering, Place
+from limner.providers.diffusers.gathering import Gathering, Place, Tally
 from limner.providers.diffusers.loading import Loaded, Source, is_out_of_memory, load, said
 from limner.providers.diffusers.model_folder import NAME, Described
 
@@ -61,15 +61,50 @@ class Easel:
     def described(self) -> Described:
         return self._loaded.described
 
-    def picture(self, wanted: Wanted, leave: Callable[[], ProviderError | None], batch: int) -> Any:
-        """Return the picture, a Pillow image, drawn with up to `batch` others that are like it.
+    @property
+    def device(self) -> str:
+        return self._loaded.device
 
-        leave: returns why it is not waited for any longer, or None.
+    def memory_bytes(self) -> dict[str, int]:
+        """Return what of the device's memory is in use, reserved by us, and free; empty where it is the machine's."""
+        import torch  # noqa: PLC0415 - it is loaded by now
+
+        if torch.device(self.device).type != "cuda":
+            return {}
+        free, total = torch.cuda.mem_get_info(self.device)
+        return {
+            "used": torch.cuda.memory_allocated(self.device),
+            "reserved": torch.cuda.memory_reserved(self.device),
+            "free": free,
+            "total": total,
+        }
+
+    @property
+    def tally(self) -> Tally:
+        return self._gathering.tally()
+
+    def picture(
+        self,
+        wanted: Wanted,
+        leave: Callable[[], ProviderError | None],
+        batch: int,
+        *,
+        priority: int = 100,
+        owner: str = "",
+        room: int | None = None,
+    ) -> tuple[Any, int]:
+        """Return the picture, a Pillow image, and the number of the batch that it was drawn in, of up to `batch`.
+
+        leave: returns why it is not waited for any longer, or None. room: how many may wait; None is any.
         """
         self._reader.check(wanted.prompt)
         self._reader.check(wanted.negative_prompt)
-        place: Place[Wanted, Any] = Place(wanted, self._like(wanted), leave)
-        return self._gathering.take_part(place, lambda: min(batch, self._fits or batch))
+        place: Place[Wanted, Any] = Place(wanted, self._like(wanted), leave, priority, owner)
+        return self._gathering.take_part(place, lambda: min(batch, self._fits or batch), room), place.batch
+
+    def send_away(self, why: Callable[[], ProviderError]) -> None:
+        """End the waiting of all who are not being drawn."""
+        self._gathering.send_away(why)
 
     def _like(self, wanted: Wanted) -> _Like:
         return _Like(

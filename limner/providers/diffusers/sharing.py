@@ -33,6 +33,8 @@ class Shared(Generic[Key, Thing]):
         self._make = make
         self._lock = threading.Lock()
         self._things: dict[Key, _Making[Thing]] = {}
+        # How many were made so far, those that were let go of among them.
+        self.count = 0
 
     def get(self, key: Key, check: Callable[[], None]) -> Thing:
         """Return the thing, making it where there is none. check: called in the wait; raises what ends it."""
@@ -65,6 +67,7 @@ class Shared(Generic[Key, Thing]):
         """Make the thing; nobody is left waiting, whatever is raised."""
         try:
             making.thing = self._make(key)
+            self.count += 1
         except ProviderError as error:
             making.kind, making.failed = type(error), str(error)
         finally:
