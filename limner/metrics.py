@@ -20,9 +20,6 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, TextClause, text
 
 from limner.ledger.opening import Ledger
-from limner.providers.seam import Limits
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 FRESH_SECONDS = 10.0
 # An attempt that a batch left open is settled after the batch ended, and is in the sum only then.
@@ -50,15 +47,16 @@ _JOBS = """
       from batches b join jobs j on j.batch_id = b.id where {which} group by 1, 2
 """
 _IN_SUM = text(f"select count(*) from batches b where {_OF_SUM}")  # noqa: S608 - our own words
-_SUMMED = tuple(text(one.format(which=_OF_SUM)) for one in (_ATTEMPTS, _JOBS))
-_LATE = tuple(text(one.format(which=_YOUNGER)) for one in (_ATTEMPTS, _JOBS))
+_SUMMED = text(_ATTEMPTS.format(which=_OF_SUM)), text(_JOBS.format(which=_OF_SUM))
+_LATE = text(_ATTEMPTS.format(which=_YOUNGER)), text(_JOBS.format(which=_YOUNGER))
 
 _UNTIL = text("select now() - make_interval(secs => :seconds)")
 _SLOTS = text("""
-    select provider, l.taken, s.waiting, s.oldest_seconds, s.waited_seconds
-      from limits l full join (
+    select provider, l.taken, coalesce(s.waiting, 0) as waiting, s.oldest_wait_seconds, s.waited_seconds,
+           greatest(0, extract(epoch from greatest(l.quiet_until, l.shut_until) - now())) as shut_seconds
+      from limits l left join (
              select provider, count(*) filter (where granted_at is null) as waiting,
-                    extract(epoch from now() - min(asked_at) filter (where granted_at is null)) as oldest_seconds,
+                    extract(epoch from now() - min(asked_at) filter (where granted_at is null)) as oldest_wait_seconds,
                     extract(epoch from avg(granted_at - asked_at)) as waited_seconds
                from slots where granted_at is not null or lease_until > now() group by provider) s using (provider)
      order by provider
@@ -111,18 +109,13 @@ _kept: WeakKeyDictionary[Ledger, _Kept] = WeakKeyDictionary()
 _keeping = threading.Lock()
 
 
-def exposition(
-    ledger: Ledger, limits: Mapping[str, Limits] | None = None, *, fresh_seconds: float = FRESH_SECONDS
-) -> bytes:
-    """Return the metrics in Prometheus' text format, no older than `fresh_seconds`; raises LedgerUnreachable.
-
-    limits: of the providers, where they are known here.
-    """
+def exposition(ledger: Ledger, *, fresh_seconds: float = FRESH_SECONDS) -> bytes:
+    """Return the metrics in Prometheus' text format, no older than `fresh_seconds`; raises LedgerUnreachable."""
     with _keeping:
         kept = _kept.setdefault(ledger, _Kept())
     with kept.lock:
         if time.monotonic() - kept.said_at >= fresh_seconds:
-            families = ledger.run(lambda connection: _read(connection, kept, limits or {}), patience_seconds=0)
+            families = ledger.run(lambda connection: _read(connection, kept), patience_seconds=0)
             registry = CollectorRegistry()
             registry.register(_Read(families))
             kept.said, kept.said_at = generate_latest(registry), time.monotonic()
@@ -139,13 +132,9 @@ class _Read(Collector):
         return self._families
 
 
-def _read(connection: Connection, kept: _Kept, limits: Mapping[str, Limits]) -> list[Metric]:
+def _read(connection: Connection, kept: _Kept) -> list[Metric]:
     connection.execute(_ONE_MOMENT)
-    return [
-        *_pictures_and_attempts(_sums(connection, kept)),
-        *_slots(connection, limits),
-        *_now(connection),
-    ]
+    return [*_pictures_and_attempts(_sums(connection, kept)), *_slots(connection), *_now(connection)]
 
 
 def _sums(connection: Connection, kept: _Kept) -> Sums:
@@ -199,25 +188,17 @@ def _histogram(sums: Sums) -> Metric:
     return family
 
 
-def _slots(connection: Connection, limits: Mapping[str, Limits]) -> Iterator[Metric]:
+def _slots(connection: Connection) -> Iterator[Metric]:
     rows = connection.execute(_SLOTS).all()
-    at_once = {name: one.calls_at_once for name, one in limits.items()}
-    for name, what, told in (
-        ("limner_slots_taken", "Calls under way.", {row.provider: row.taken for row in rows}),
-        ("limner_slots_limit", "Calls that are allowed at once.", at_once),
-        ("limner_slots_waiting", "Processes that wait for a call.", {row.provider: row.waiting for row in rows}),
-        (
-            "limner_slots_oldest_wait_seconds",
-            "How long the one that waits longest has waited.",
-            {row.provider: row.oldest_seconds for row in rows},
-        ),
-        (
-            "limner_slots_waited_seconds",
-            "How long the calls under way had waited, on average.",
-            {row.provider: row.waited_seconds for row in rows},
-        ),
+    for name, what in (
+        ("taken", "Calls under way."),
+        ("waiting", "Processes whose next call waits for a slot."),
+        ("oldest_wait_seconds", "How long the call that waits longest has waited."),
+        ("waited_seconds", "How long the calls under way had waited, on average."),
+        ("shut_seconds", "How much longer nobody calls: the provider asked for quiet, or only breaks."),
     ):
-        yield _gauge(name, what, ("provider",), {who: value for who, value in told.items() if value is not None})
+        told = {row.provider: row._mapping[name] for row in rows if row._mapping[name] is not None}
+        yield _gauge(f"limner_slots_{name}", what, ("provider",), told)
 
 
 def _now(connection: Connection) -> Iterator[Metric]:

@@ -5,14 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.deployments.users import surroundings
 
 _RUN = """
 import logging
+import sys
 from deployments.local_api import prefect_api
+from deployments.run_lines import set_up
 from limner.logs import about
 from limner.settings import read_settings
 
+if sys.argv[1:]:
+    set_up(read_settings(), sys.argv[1])
 with prefect_api(read_settings()):
     from prefect import flow, get_run_logger, task
 
@@ -38,15 +44,18 @@ with prefect_api(read_settings()):
 """
 
 
-def test_every_line_of_a_flow_run_is_one_object_and_names_its_run(home: Path, used: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("process", [[], ["runner"]], ids=["in a process of Prefect's", "in one of ours"])
+def test_every_line_of_a_flow_run_is_one_object_and_names_its_run(
+    home: Path, used: str, tmp_path: Path, process: list[str]
+) -> None:
     program = tmp_path / "small.py"
     program.write_text(_RUN)
     environment = surroundings(home, LIMNER_LOG_FORMAT="json", OPENAI_API_KEY="sk-of-openai-1234")
-    ran = subprocess.run(
-        [sys.executable, str(program)], env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
+    command = [sys.executable, str(program), *process]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 0, ran.stderr
     lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert all(line.get("process") == (process[0] if process else None) for line in lines)
     messages = {line["message"]: line for line in lines}
     run = ran.stdout.strip()
     for told in ("of the craft, in a task", "of the task"):

@@ -18,9 +18,9 @@ from tests.integration.pressing import OpenRoom, Painter, castles, illustrate, t
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
 
-def read(ledger: Ledger, limits: dict[str, Limits] | None = None) -> Samples:
+def read(ledger: Ledger) -> Samples:
     """Return each sample by its name and its labels' values, the labels in the order of their names."""
-    said = exposition(ledger, limits, fresh_seconds=0).decode()
+    said = exposition(ledger, fresh_seconds=0).decode()
     families = text_string_to_metric_families(said)
     return {(one.name, tuple(one.labels.values())): one.value for family in families for one in family.samples}
 
@@ -119,21 +119,20 @@ def test_what_a_batch_left_open_is_found_after_an_hour(
 
 def test_slots_are_as_they_stand(open_room: OpenRoom, ledger: Ledger) -> None:
     seen: list[Samples] = []
-    limits = Limits(calls_at_once=3)
     waiting = """
         insert into slots (id, provider, holder, priority, asked_at, lease_until)
         values ('1', 'painter', 'somebody', 1, now() - interval '7 seconds', now() + interval '1 hour') returning 1"""
 
     def whim(_asked: Asked) -> None:
         value(ledger, waiting)
-        seen.append(read(ledger, {"painter": limits}))
+        seen.append(read(ledger))
 
     painter = Painter(whim=whim)
-    painter.limits = limits
+    painter.limits = Limits(calls_at_once=3)
     illustrate(open_room(painter), castles(1))
     (said,) = seen
     assert named(said, "limner_slots_taken") == {"painter": 1}
-    assert named(said, "limner_slots_limit") == {"painter": 3}
+    assert named(said, "limner_slots_shut_seconds") == {"painter": 0}
     assert named(said, "limner_slots_waiting") == {"painter": 1}
     assert named(said, "limner_slots_oldest_wait_seconds")["painter"] >= 7
     assert named(said, "limner_slots_waited_seconds")["painter"] >= 0
