@@ -90,6 +90,11 @@ def pictures_left(connection: Connection, owner: str, period: str, cap: int | No
     return max(0, int(left))
 
 
+def pictures_short(connection: Connection, batch_id: str) -> int:
+    """Return how many pictures a batch has still to make that nothing is reserved for."""
+    return int(connection.execute(_SHORT, {"batch": batch_id}).scalar_one())
+
+
 def cut_and_reserve(connection: Connection, batch: Batch, caps: Caps, prices: Sequence[float]) -> Batch:
     """Cut a fresh plan to what its owner's quota and money still allow, the best kept, and reserve that.
 
@@ -155,7 +160,7 @@ def reserve(connection: Connection, batch: Batch, caps: Caps, prices: Sequence[f
     Safe to repeat, also by two runs of one batch: what the batch holds already is counted in.
     """
     connection.execute(_LOCK, {"batch": batch.id})
-    missing = int(connection.execute(_SHORT, {"batch": batch.id}).scalar_one())
+    missing = pictures_short(connection, batch.id)
     counter = {"owner": batch.owner, "period": batch.period}
     connection.execute(_COUNTER, counter)
     money.reserve(connection, batch, prices, caps.usd)
