@@ -124,9 +124,10 @@ def _serve(home: Path, listening: socket.socket) -> None:
     import uvicorn  # noqa: PLC0415
     from prefect.server.api.server import create_app  # noqa: PLC0415
 
+    from deployments.busy_database import AskedAgain  # noqa: PLC0415
     from deployments.own_pages import OwnPagesOnly  # noqa: PLC0415
 
-    app = OwnPagesOnly(create_app(final=True), port=listening.getsockname()[1])
+    app = OwnPagesOnly(AskedAgain(create_app(final=True)), port=listening.getsockname()[1])
     gc.freeze()
     gc.enable()
     server = uvicorn.Server(

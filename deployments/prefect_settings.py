@@ -75,6 +75,8 @@ def prefect_environment(home: Path, api_url: str) -> dict[str, str]:
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{quoted(database_file(home))}",
         # The API is ours and of the same version.
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+        # It asks for no tokens: each client would ask whether it does.
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
         "PREFECT_API_SSL_CERT_FILE": str(_one_authority(place)),
     }
 

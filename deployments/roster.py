@@ -36,7 +36,12 @@ def parts_of(settings: Settings, api_url: str) -> list[Part]:
     environment = {"LIMNER_GATEWAY_URL": gateway_url(settings)}
     if addresses:
         environment["LIMNER_DIFFUSERS_URL"] = addresses
-    found = [*owners, *([_gateway(settings)] if __import__('importlib.util').util.find_spec('deployments.gateway') else []), *_by_signs_of_life(settings), _worker(settings, api_url, "cpu", "cpu", "")]
+    found = [
+        *owners,
+        _gateway(settings),
+        *_by_signs_of_life(settings),
+        _worker(settings, api_url, "cpu", "cpu", ""),
+    ]
     found += [_worker(settings, api_url, f"gpu-{gpu}", "gpu", gpu) for gpu in gpus]
     return [_with(part, environment) for part in found]
 
@@ -46,15 +51,15 @@ def _with(part: Part, environment: dict[str, str]) -> Part:
 
 
 def _gateway(settings: Settings) -> Part:
-    command = ("deployments.gateway", "--port", str(settings.gateway_port))
+    command = serving("gateway", "--port", str(settings.gateway_port))
     here = f"http://{LOOPBACK}:{settings.gateway_port}"
     return Part("gateway", command, partial(answers, f"{here}/health"), address=gateway_url(settings))
 
 
 def _by_signs_of_life(settings: Settings) -> Iterator[Part]:
-    for name in (*(["sweeper"] if __import__("importlib.util").util.find_spec("deployments.sweeper") else []), *(["runner"] if settings.warm_processes else [])):
+    for name in ("sweeper", "runner") if settings.warm_processes else ("sweeper",):
         forget(settings.home, name)
-        yield Part(name, (f"deployments.{name}",), partial(is_alive, settings.home, name))
+        yield Part(name, serving(name), partial(is_alive, settings.home, name))
 
 
 def _owners(settings: Settings, gpus: list[str]) -> Iterator[Part]:
@@ -65,7 +70,7 @@ def _owners(settings: Settings, gpus: list[str]) -> Iterator[Part]:
         port = _free_port()
         here = f"http://{LOOPBACK}:{port}"
         pinned = {"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}
-        command = ("limner.gpu", "--port", str(port))
+        command = serving("gpu-owner", "--port", str(port))
         yield Part(f"gpu-owner-{number}", command, partial(answers, f"{here}/health"), pinned, here)
 
 
@@ -76,6 +81,11 @@ def _worker(settings: Settings, api_url: str, name: str, pool: str, gpu: str) ->
     environment = {"PREFECT_WORKER_QUERY_SECONDS": "2"} | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu else {})
     command = worker_command(pool, queues, called)
     return Part(f"worker-{name}", command, partial(_is_online, api_url, pool, called), environment)
+
+
+def serving(name: str, *more: str) -> tuple[str, ...]:
+    """Return what `python -m` runs for `limner serve NAME`."""
+    return ("deployments.command_line", "serve", name, *more)
 
 
 def worker_command(pool: str, queues: tuple[str, ...], name: str = "", limit: int = WORKER_LIMIT) -> tuple[str, ...]:

@@ -1,7 +1,5 @@
 """The runner: serves the queue `interactive` with warm processes, so that what somebody waits for begins at once.
 
-    python -m deployments.runner
-
 A process worker starts a Python for each flow run, which takes seconds. Here some wait with everything imported and the
 studio open; each makes one flow run and ends, so that no run inherits anything from another. Prefect sees a worker:
 pauses, limits, cancelling and crashes mean what they mean for any other. It cannot give a run an environment of its
@@ -14,18 +12,19 @@ import multiprocessing
 import os
 import signal
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from deployments.bootstrap import INTERACTIVE, load_pools
 from deployments.local_api import prefect_api
 from limner.home.alive import BEAT_SECONDS, beat
-from limner.settings import Settings, read_settings
+from limner.settings import Settings
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -40,6 +39,7 @@ NAME = "runner"
 RUNS_AT_ONCE = 8
 # Events say at once that a run was scheduled; what they miss is found so often.
 POLL_SECONDS = 2.0
+SETTLED_SECONDS = 1.0
 # How long a cancelled run may take to end, as Prefect's workers give it.
 GRACE_SECONDS = 30.0
 RECONNECT_SECONDS = 1.0
@@ -49,6 +49,15 @@ EVENTS = ("prefect.flow-run.Scheduled", "prefect.flow-run.Late", "prefect.flow-r
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A flow run to make, as JSON, with what its deployment says of how: its entrypoint and its pull steps."""
+
+    flow_run: str
+    entrypoint: str
+    pull_steps: list[dict[str, Any]]
+
+
 @dataclass(eq=False)
 class Warm:
     """A process that waits for one run, or makes it."""
@@ -56,6 +65,7 @@ class Warm:
     process: "ForkServerProcess"
     pipe: Connection
     run: UUID | None = None
+    began: float = 0.0
     cancelled: bool = False
 
 
@@ -64,9 +74,12 @@ class _Runner:
     client: "PrefectClient"
     settings: Settings
     pools: tuple[str, ...]
+    # Entrypoints of flows that are loaded before a run needs them.
+    preload: list[str]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     ready: "asyncio.Queue[Warm]" = field(default_factory=asyncio.Queue)
     all: set[Warm] = field(default_factory=set)
+    given: list[Warm] = field(default_factory=list)
     ended: list[Warm] = field(default_factory=list)
 
     # -- processes -----------------------------------------------------------------------------------------------------
@@ -81,7 +94,7 @@ class _Runner:
     def _start(self) -> None:
         context = multiprocessing.get_context("forkserver")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_wait_for_a_run, args=(theirs,), daemon=True)
+        process = context.Process(target=_wait_for_a_run, args=(theirs, self.preload), daemon=True)
         process.start()
         theirs.close()
         warm = Warm(process, ours)
@@ -107,7 +120,6 @@ class _Runner:
         if warm.run is not None:
             self.ended.append(warm)
             self.wake.set()
-            self.fill_up()
         else:
             _log.warning("A warm process ended with status %s before it had a run", warm.process.exitcode)
             loop.call_later(POLL_SECONDS, self.fill_up)
@@ -124,6 +136,7 @@ class _Runner:
                 for pool in self.pools:
                     await self._take(pool)
                 await self._cancel()
+                await self._note()
                 while self.ended:
                     await self._close(self.ended[0])
                     self.ended.pop(0)
@@ -148,20 +161,35 @@ class _Runner:
         from prefect.states import Pending  # noqa: PLC0415
         from prefect.utilities.engine import propose_state  # noqa: PLC0415
 
+        run = found.flow_run
+        assert run.deployment_id is not None  # noqa: S101 - what a queue holds has one
         try:
             # Whoever else wants the run is told that it is taken.
-            state = await propose_state(self.client, Pending(), flow_run_id=found.flow_run.id)
+            state, deployment = await asyncio.gather(
+                propose_state(self.client, Pending(), flow_run_id=run.id),
+                self.client.read_deployment(run.deployment_id),
+            )
         except Abort:
             return
         if not state.is_pending():
             return
         warm = self.ready.get_nowait()
-        warm.run = found.flow_run.id
-        warm.pipe.send(str(warm.run))
+        warm.run, warm.began = run.id, time.monotonic()
+        taken = run.model_copy(update={"state": state})
+        warm.pipe.send(Given(taken.model_dump_json(), deployment.entrypoint or "", deployment.pull_steps or []))
+        self.given.append(warm)
+
+    async def _note(self) -> None:
+        """Say where the runs are made that have just begun, and have others wait in their place.
+
+        Getting ready takes a core for a second, which a run needs more until it has asked for its first picture.
+        """
+        while self.given and time.monotonic() - self.given[0].began > SETTLED_SECONDS:
+            warm = self.given.pop(0)
+            if warm.run is not None:
+                here = f"{socket.gethostname()}:{warm.process.pid}"
+                await self.client.update_flow_run(warm.run, infrastructure_pid=here)
         self.fill_up()
-        await self.client.update_flow_run(
-            found.flow_run.id, infrastructure_pid=f"{socket.gethostname()}:{warm.process.pid}"
-        )
 
     async def _cancel(self) -> None:
         from prefect.client.schemas.filters import FlowRunFilter  # noqa: PLC0415
@@ -226,10 +254,10 @@ def _kill(process: "ForkServerProcess") -> None:
         process.kill()
 
 
-def _wait_for_a_run(pipe: Connection) -> None:
+def _wait_for_a_run(pipe: Connection, preload: list[str]) -> None:
     from deployments.warm import wait_for_a_run  # noqa: PLC0415 - loaded by the fork server, once
 
-    wait_for_a_run(pipe)
+    wait_for_a_run(pipe, preload)
 
 
 def serve(settings: Settings) -> None:
@@ -247,7 +275,8 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     async with get_client() as client:
-        runner = _Runner(client, settings, tuple(pool.name for pool in load_pools().pools))
+        pools = tuple(pool.name for pool in load_pools().pools)
+        runner = _Runner(client, settings, pools, await _entrypoints(client))
         runner.fill_up()
         work = [asyncio.create_task(one) for one in (runner.serve(), runner.beat(), runner.listen())]
         await ended.wait()
@@ -257,6 +286,11 @@ async def _serve(settings: Settings) -> None:
         await _end(runner)
 
 
+async def _entrypoints(client: "PrefectClient") -> list[str]:
+    """Return the flows that are deployed; one that is deployed later is loaded when it is asked for."""
+    return sorted({one.entrypoint for one in await client.read_deployments() if one.entrypoint})
+
+
 async def _end(runner: _Runner) -> None:
     """End all processes; a run under way is told, and says itself that it was ended."""
     for warm in runner.all:
@@ -264,7 +298,3 @@ async def _end(runner: _Runner) -> None:
     for warm in list(runner.all):
         await asyncio.to_thread(warm.process.join, GRACE_SECONDS)
         _kill(warm.process)
-
-
-if __name__ == "__main__":
-    serve(read_settings())

@@ -4,42 +4,53 @@ Loaded by the runner's fork server, whose children find all of it in memory; not
 """
 
 import asyncio
+import gc
 from multiprocessing.connection import Connection
-from uuid import UUID
 
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments.steps.core import run_steps
 from prefect.engine import handle_engine_signals
-from prefect.flow_engine import load_flow, load_flow_run, run_flow
+from prefect.flow_engine import run_flow
+from prefect.utilities.importtools import import_object
 
-# What a flow run would load first.
-import flows.chapters  # noqa: F401
 from blocks.studio import close_studios, open_studio
 from deployments.local_api import drain_prefect
+from deployments.runner import Given
+from limner.illustrating import rehearse
 
 
-def wait_for_a_run(pipe: Connection) -> None:
-    """Get ready, say so, and make the run whose id comes by the pipe; without one, end."""
-    asyncio.run(_get_ready())
+def wait_for_a_run(pipe: Connection, preload: list[str]) -> None:
+    """Get ready for the entrypoints in `preload`, say so, and make the run that comes by the pipe; else end."""
+    asyncio.run(_get_ready(preload))
     pipe.send("ready")
     try:
-        run = UUID(pipe.recv())
+        given: Given = pipe.recv()
     except EOFError:
         return
     try:
-        make(run)
+        make(given)
     finally:
         close_studios()
         drain_prefect()
 
 
-async def _get_ready() -> None:
+async def _get_ready(preload: list[str]) -> None:
+    for entrypoint in preload:
+        import_object(entrypoint)
+    await run_steps([])
     await open_studio()
+    rehearse()
+    # All of it stays; looking through it for garbage would take longer than a call of the API.
+    gc.collect()
+    gc.freeze()
 
 
-def make(run: UUID) -> None:
+def make(given: Given) -> None:
     """Make a flow run as Prefect's own process for it would."""
-    with handle_engine_signals(run):
-        flow_run = load_flow_run(run)
+    flow_run = FlowRun.model_validate_json(given.flow_run)
+    with handle_engine_signals(flow_run.id):
         # Where the run's relative paths begin is the deployment's to say.
-        made = run_flow(load_flow(flow_run), flow_run=flow_run)
+        asyncio.run(run_steps(given.pull_steps))
+        made = run_flow(import_object(given.entrypoint), flow_run=flow_run)
         if asyncio.iscoroutine(made):
             asyncio.run(made)

@@ -12,8 +12,14 @@ from limner.reading.chapters import pick_chapter, read_chapters
 from limner.reading.describing import find_descriptions
 from limner.reading.descriptions_file import load_descriptions
 from limner.reading.language import detect_language
-from limner.requests import ChapterRequest, Description, IllustrationRequest, book_bytes
+from limner.requests import ChapterRequest, Description, IllustrationRequest, Language, book_bytes
 from limner.translating import translate
+
+_REHEARSED: dict[Language, str] = {
+    "en": "She was in a long, dark hall with doors all round it.",
+    "ru": "Она стояла в тёмном лесу.",
+    "uk": "Вона стояла в темному лісі.",
+}
 
 
 def plan_illustrations(request: IllustrationRequest) -> Plan:
@@ -35,6 +41,14 @@ def read(request: IllustrationRequest) -> tuple[Sequence[Description], str, tupl
         chapters = (pick_chapter(chapters, request.chapter, name),)
     found = [one for chapter in chapters for one in find_descriptions(chapter, language)]
     return found, language, ()
+
+
+def rehearse() -> None:
+    """Load what reading, translating and planning would load for the first request of a process."""
+    for language, words in _REHEARSED.items():
+        found = find_descriptions(pick_chapter(read_chapters(words.encode(), "rehearsal"), 1, "rehearsal"), language)
+        told = Description(id="1", content=words, type="location", priority=100)
+        plan_illustrations(ChapterRequest(title="rehearsal", descriptions=(told, *found), language=language))
 
 
 def _language(descriptions: Sequence[Description]) -> str:

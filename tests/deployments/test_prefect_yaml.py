@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from deployments.bootstrap import load_pools
+from deployments.gateway.kinds import KINDS
+
 FILE = Path(__file__).parents[2] / "prefect.yaml"
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text())["deployments"]
 
@@ -21,37 +24,39 @@ def deployment(request: pytest.FixtureRequest) -> dict[str, Any]:
     return dict(request.param)
 
 
-def test_there_is_one_for_a_chapter_and_one_for_a_book() -> None:
-    assert [one["name"] for one in DEPLOYMENTS] == ["illustrate-chapter", "illustrate-book"]
+def test_there_is_one_for_each_kind_that_apps_may_ask_for() -> None:
+    assert {one["name"] for one in DEPLOYMENTS} >= set(KINDS)
 
 
-def test_the_entrypoint_is_a_module_path_to_a_flow_of_that_name(deployment: dict[str, Any]) -> None:
+def test_the_entrypoint_is_a_module_path_to_a_flow_whose_name_it_begins_with(deployment: dict[str, Any]) -> None:
     assert "/" not in deployment["entrypoint"] and ".py" not in deployment["entrypoint"]
-    assert flow_of(deployment).name == deployment["name"]
+    assert deployment["name"].startswith(flow_of(deployment).name)
 
 
-def test_the_sample_parameters_are_taken_by_the_flow(deployment: dict[str, Any]) -> None:
-    validated = flow_of(deployment).validate_parameters(deployment["parameters"])
-    assert (FILE.parent / validated["request"].book).is_file()
+def test_the_parameters_are_taken_by_the_flow(deployment: dict[str, Any]) -> None:
+    validated = flow_of(deployment).validate_parameters(deployment.get("parameters", {}))
+    if "request" in validated:
+        assert (FILE.parent / validated["request"].book).is_file()
     assert deployment["enforce_parameter_schema"] is True
 
 
-def test_every_schedule_is_switched_off_and_has_a_slug(deployment: dict[str, Any]) -> None:
-    assert deployment["schedules"]
-    assert all(one["active"] is False and one["slug"] for one in deployment["schedules"])
+def test_what_spends_money_by_a_schedule_is_switched_on_by_a_person(deployment: dict[str, Any]) -> None:
+    for one in deployment.get("schedules", []):
+        assert one["slug"] and (one["active"] is False or "housekeeping" in deployment["tags"])
 
 
-def test_runs_beyond_the_limit_wait_their_turn(deployment: dict[str, Any]) -> None:
-    assert deployment["concurrency_limit"]["limit"] >= 1
-    assert deployment["concurrency_limit"]["collision_strategy"] == "ENQUEUE"
+def test_what_takes_its_time_is_limited_and_what_somebody_waits_for_is_not(deployment: dict[str, Any]) -> None:
+    if deployment["work_pool"]["work_queue_name"] == "interactive":
+        assert "concurrency_limit" not in deployment and "schedules" not in deployment
+    else:
+        assert deployment["concurrency_limit"]["limit"] >= 1
+        assert deployment["concurrency_limit"]["collision_strategy"] in ("ENQUEUE", "CANCEL_NEW")
+
+
+def test_its_queue_is_one_of_its_pools(deployment: dict[str, Any]) -> None:
+    queues = {pool.name: {queue.name for queue in pool.queues} for pool in load_pools().pools}
+    assert deployment["work_pool"]["work_queue_name"] in queues[deployment["work_pool"]["name"]]
 
 
 def test_it_says_what_it_is_for(deployment: dict[str, Any]) -> None:
-    assert len(deployment["description"]) > 40 and deployment["tags"] and deployment["work_pool"]["name"] == "cpu"
-
-
-def test_every_parameter_of_the_form_is_explained(deployment: dict[str, Any]) -> None:
-    from prefect.utilities.callables import parameter_schema
-
-    asked = parameter_schema(flow_of(deployment)).properties
-    assert set(asked) == {"request", "studio"} and all(one["description"] for one in asked.values())
+    assert len(deployment["description"]) > 40 and deployment["tags"]
