@@ -82,6 +82,16 @@ class Place:
     owner: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """Somebody at a provider. ahead: how many are served before them; None for a call that is under way."""
+
+    holder: str
+    owner: str
+    priority: int
+    ahead: int | None
+
+
 class Ended(StrEnum):
     """How a call ended, for the provider's limits: `left` says nothing of the provider. `unasked`: it never began."""
 
@@ -328,6 +338,11 @@ _RECOUNT = text(f"""
      where provider = :provider
     returning pg_notify('{CHANNEL}', :payload)
 """)  # noqa: S608 - our own words
+_QUEUE = text(f"""
+    select holder, slots.owner, slots.priority, ahead
+      from slots left join ({_IN_LINE.format(waiting=_WAITING)}) as in_line using (id)
+     where provider = :provider and lease_until > clock_timestamp() order by ahead nulls first
+""")  # noqa: S608 - our own words
 _HELD_BY = text("select distinct provider from slots where holder = :holder order by provider")
 
 
@@ -340,6 +355,11 @@ def look(connection: Connection, provider: str) -> State | None:
     """Return how a provider stands; None for one that nobody had trouble with and that has no limits."""
     row = connection.execute(_LOOK, {"provider": provider}).one_or_none()
     return None if row is None else _state(row)
+
+
+def queue(connection: Connection, provider: str) -> list[InLine]:
+    """Return whose calls of a provider are under way, and who waits, in the order they are served."""
+    return [InLine(**row._mapping) for row in connection.execute(_QUEUE, {"provider": provider})]
 
 
 def ask(
