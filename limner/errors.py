@@ -17,6 +17,7 @@ LimnerError
 ├── LeaseLost               our claim's token is stale: step back, another process went on
 ├── BatchShort              the batch ended with failed jobs; its report names them   exit 1
 ├── BatchBroken             work had begun and could not go on; what was made is kept          exit 1
+├── BooksDisagree           the ledger's sums are not what its rows say
 ├── BatchStopped            somebody stopped the batch; what is missing can be made later
 └── ProviderError           what a provider can answer instead of a picture
     ├── Busy                throttled or overloaded, before acceptance; has retry_after_seconds
@@ -105,6 +106,10 @@ class BatchShort(LimnerError):
 
 class BatchBroken(LimnerError):
     """Work had begun and could not go on: the disk, the ledger or the bucket; what was made is kept."""
+
+
+class BooksDisagree(LimnerError):
+    """The audit found figures that should be one; the message names them."""
 
 
 class BatchStopped(LimnerError):

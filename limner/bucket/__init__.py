@@ -3,6 +3,7 @@
 Knows nothing of the ledger. Keys are relative, with `/`; bytes go in whole and come out whole.
 """
 
+from datetime import datetime
 from typing import Protocol
 
 
@@ -22,6 +23,9 @@ class Bucket(Protocol):
 
     def keys(self, prefix: str = "") -> list[str]:
         """Return the keys that begin with `prefix`, sorted."""
+
+    def written_before(self, moment: datetime, prefix: str = "") -> list[str]:
+        """Return the keys that begin with `prefix` and were last written before a moment, sorted."""
 
     def location(self) -> str:
         """Return what stands before a key to name where it lies: a folder with `/`, or `s3://bucket/`."""

@@ -9,6 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from limner.bucket.naming import checked_key, checked_prefix
@@ -72,6 +73,14 @@ class DirectoryBucket:
         with self._said("read"):
             self._refuse_a_root_that_is_a_file()
             return sorted(key for key in self._walk(start) if key.startswith(prefix))
+
+    def written_before(self, moment: datetime, prefix: str = "") -> list[str]:
+        found = []
+        for key in self.keys(prefix):
+            with self._said("read"), contextlib.suppress(*_MISSING):
+                if self._path(key).stat().st_mtime < moment.timestamp():
+                    found.append(key)
+        return found
 
     def location(self) -> str:
         """Return the folder, with a `/` at its end."""

@@ -9,7 +9,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import certifi
@@ -45,6 +45,14 @@ class S3Bucket:
     endpoint: `host:port`, or with `http://` or `https://`, which then decides over `secure`.
     connections: at once; more wait. Safe to share between threads.
     """
+
+    def _listed(self, prefix: str) -> list[tuple[str, datetime | None]]:
+        checked_prefix(prefix)
+        with contextlib.suppress(KeyError), self._said(prefix):
+            found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
+            listed = [(one.object_name, one.last_modified) for one in found if one.object_name and not one.is_dir]
+            return sorted(listed, key=lambda one: one[0])
+        return []
 
     def __init__(
         self,
@@ -91,11 +99,10 @@ class S3Bucket:
             self._client.remove_object(self._bucket, key)
 
     def keys(self, prefix: str = "") -> list[str]:
-        checked_prefix(prefix)
-        with contextlib.suppress(KeyError), self._said(prefix):
-            found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-            return sorted(one.object_name for one in found if one.object_name and not one.is_dir)
-        return []
+        return [key for key, _written in self._listed(prefix)]
+
+    def written_before(self, moment: datetime, prefix: str = "") -> list[str]:
+        return [key for key, written in self._listed(prefix) if written is not None and written < moment]
 
     def location(self) -> str:
         """Return `s3://bucket/`."""

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,14 @@ def test_lists_the_keys_under_a_prefix_in_order(bucket: Bucket) -> None:
     assert bucket.keys("images/a") == ["images/a/1.png", "images/ab/3.png"]
     assert bucket.keys("images/a/") == ["images/a/1.png"]
     assert bucket.keys("nothing/") == []
+
+
+def test_tells_what_was_written_before_a_moment(bucket: Bucket) -> None:
+    bucket.put("uploads/a", b"old", "text/plain")
+    bucket.put("images/b", b"old", "text/plain")
+    later = datetime.now(UTC) + timedelta(seconds=5)
+    assert bucket.written_before(later, "uploads/") == ["uploads/a"]
+    assert bucket.written_before(later - timedelta(hours=1), "uploads/") == []
 
 
 def test_keys_may_be_in_any_script(bucket: Bucket) -> None:
