@@ -276,8 +276,10 @@ class TestOurs:
         target = SERVICES[name]["build"]["target"]
         home, user = last(stages()[target], "VOLUME").text, last(stages()[target], "USER").text
         uid, gid = user.split(":")
-        (mounted,) = (one for one in SERVICES[name]["tmpfs"] if one.startswith(f"{home}:"))
-        assert f"uid={uid},gid={gid},mode=0700" in mounted
+        # A volume has the image's own folder to begin with, and its owner.
+        mounts = [*SERVICES[name]["tmpfs"], *SERVICES[name].get("volumes", [])]
+        (mounted,) = (one for one in mounts if f"{home}:" in f"{one}:")
+        assert f"uid={uid},gid={gid},mode=0700" in mounted or mounted == f"gateway:{home}"
         static = environment(name).get("PREFECT_SERVER_UI_STATIC_DIRECTORY", home)
         assert Path(static).is_relative_to(home)
 
