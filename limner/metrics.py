@@ -141,10 +141,10 @@ def _sums(connection: Connection, kept: _Kept) -> Sums:
     """Return the sums over all batches: what is kept, and those that ended or changed since."""
     has_changed = connection.execute(_IN_SUM, {"until": kept.until}).scalar() != kept.batches
     if has_changed or time.monotonic() - kept.summed_at > REPEAT_SECONDS:
-        kept.until = connection.execute(_UNTIL, {"seconds": _RESTED_SECONDS}).scalar_one()
-        kept.batches = connection.execute(_IN_SUM, {"until": kept.until}).scalar_one()
-        kept.sums = _summed(connection, _SUMMED, kept.until)
-        kept.summed_at = time.monotonic()
+        until = connection.execute(_UNTIL, {"seconds": _RESTED_SECONDS}).scalar_one()
+        batches = connection.execute(_IN_SUM, {"until": until}).scalar_one()
+        kept.sums = _summed(connection, _SUMMED, until)
+        kept.until, kept.batches, kept.summed_at = until, batches, time.monotonic()
     return kept.sums + _summed(connection, _LATE, kept.until)
 
 
