@@ -48,9 +48,14 @@ def serve(settings: Settings, *, port: int, device: str = "", host: str = LOOPBA
         guidance=settings.diffusers_guidance,
         room=room,
     )
-    owner = Owner(model, room)
+    own(Owner(model, room), settings, port=port, host=host, name=_name(device))
+
+
+def own(owner: Owner, settings: Settings, *, port: int, host: str = LOOPBACK, name: str = NAME) -> None:
+    """Serve an owner's pages while it loads its model and after, until SIGTERM or SIGINT, or it has failed."""
     config = uvicorn.Config(
         app_of(owner, token_of(settings)),
+        lifespan="off",
         access_log=False,
         log_config=None,
         log_level="warning",
@@ -58,7 +63,6 @@ def serve(settings: Settings, *, port: int, device: str = "", host: str = LOOPBA
     )
     listening = _listen(host, port)
     threading.Thread(target=owner.open, name="load", daemon=True).start()
-    name = f"{NAME}-{device.replace(':', '-')}" if device else NAME
     log.info("%s: http://%s:%s", name, host, port)
     _Server(config, owner, lambda: beat(settings.home, name)).run([listening])
     forget(settings.home, name)
@@ -88,6 +92,10 @@ class _Server(uvicorn.Server):
         if self._owner.failed is not None or (self._is_leaving and self._owner.leave()):
             self.should_exit = True
         return await super().on_tick(counter)
+
+
+def _name(device: str) -> str:
+    return f"{NAME}-{device.replace(':', '-')}" if device else NAME
 
 
 def _listen(host: str, port: int) -> socket.socket:

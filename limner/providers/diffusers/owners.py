@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -109,7 +110,7 @@ class Owners:
 
     def _known(self) -> Capabilities:
         known = (one.said.capabilities for one in self._owners if one.said is not None)
-        return next(known, Described().capabilities("", steps=None, guidance=None))
+        return next(known, replace(Described().capabilities("", steps=None, guidance=None), models=()))
 
     def _in_turn(self) -> tuple[list["_Owner"], list[ProviderError]]:
         """Return the owners of the one model, the shortest line first, and what is wrong with the others."""
