@@ -130,14 +130,14 @@ async def _automation(client: "PrefectClient", about: Mapping[str, Any]) -> list
 
 
 def _plain(automation: "BaseModel") -> Any:
-    """Return an automation without the ids that the server gives to its parts."""
+    """Return an automation without the ids that the server gives to its parts, and with its sets in one order."""
 
-    def without_ids(value: Any) -> Any:
+    def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: without_ids(one) for name, one in value.items() if name != "id"}
-        return [without_ids(one) for one in value] if isinstance(value, list) else value
+            return {name: plain(one) for name, one in value.items() if name != "id"}
+        return sorted((plain(one) for one in value), key=str) if isinstance(value, list | set) else value
 
-    return without_ids(automation.model_dump(mode="json"))
+    return plain(automation.model_dump(mode="json"))
 
 
 def prefect_yaml() -> Path:

@@ -80,6 +80,7 @@ class _Runner:
     ready: "asyncio.Queue[Warm]" = field(default_factory=asyncio.Queue)
     all: set[Warm] = field(default_factory=set)
     given: list[Warm] = field(default_factory=list)
+    leaving: bool = False
     ended: list[Warm] = field(default_factory=list)
 
     # -- processes -----------------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ class _Runner:
         if warm.run is not None:
             self.ended.append(warm)
             self.wake.set()
-        else:
+        elif not self.leaving:
             _log.warning("A warm process ended with status %s before it had a run", warm.process.exitcode)
             loop.call_later(POLL_SECONDS, self.fill_up)
 
@@ -293,6 +294,7 @@ async def _entrypoints(client: "PrefectClient") -> list[str]:
 
 async def _end(runner: _Runner) -> None:
     """End all processes; a run under way is told, and says itself that it was ended."""
+    runner.leaving = True
     for warm in runner.all:
         warm.process.terminate()
     for warm in list(runner.all):

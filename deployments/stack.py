@@ -99,6 +99,7 @@ def up(settings: Settings, port: int | None, say: Say) -> None:
                 _run(settings, url, ended, say)
         finally:
             (home / "run" / "stack.json").unlink(missing_ok=True)
+    _leave_no_ledger(settings)
     lock.release()
 
 
@@ -294,6 +295,14 @@ def _ledger(settings: Settings) -> Iterator[None]:
         yield
     finally:
         stop_postgres(settings.home)
+
+
+def _leave_no_ledger(settings: Settings) -> None:
+    """Stop the embedded PostgreSQL where a part that was killed held it a moment longer than we did."""
+    if settings.database_url is None:
+        from limner.home.postgres import stop_if_unused  # noqa: PLC0415
+
+        stop_if_unused(settings.home)
 
 
 def _watch(settings: Settings, url: str, processes: Sequence[Process], ended: threading.Event) -> None:

@@ -1,18 +1,24 @@
 """`limner up` and `limner down`: healthy when it says so, one of it, and nothing of it left, however it ended."""
 
+import json
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
-from deployments.stack import running
+from deployments.stack import running, standing
 from limner.home.postgres import postgres_runs
 from tests.deployments.test_command_line import limner
 from tests.deployments.users import becomes, keepers
+
+PARTS = {"prefect-api", "ledger", "gateway", "sweeper", "runner", "worker-cpu"}
+FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 def free_port() -> str:
@@ -33,51 +39,106 @@ def belonging_to(home: Path) -> list[str]:
     return found
 
 
-def test_up_is_healthy_and_only_once_and_down_leaves_nothing(tmp_path: Path) -> None:
-    """Told in order, since each start takes many seconds."""
-    port = free_port()
-    done = limner(tmp_path, "up", "--detach", "--port", port)
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[httpx.Client]:
+    """The Prefect API of a stack that is up in `tmp_path`; it goes down with the test."""
+    port, gateway = free_port(), free_port()
+    done = limner(tmp_path, "up", "--detach", "--port", port, "--gateway-port", gateway)
     assert done.returncode == 0, done.stdout + done.stderr
-    address = f"http://127.0.0.1:{port}"
-    assert address in done.stdout
+    assert f"http://127.0.0.1:{port}" in done.stdout and f"http://127.0.0.1:{gateway}" in done.stdout
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", trust_env=False, timeout=30) as client:
+            yield client
+    finally:
+        limner(tmp_path, "down")
 
-    with httpx.Client(base_url=f"{address}/api", trust_env=False) as api:
-        deployments = api.post("/deployments/filter", json={}).json()
-        assert {one["name"] for one in deployments} == {"illustrate-chapter", "illustrate-book"}
-        assert all(not schedule["active"] for one in deployments for schedule in one["schedules"])
-        workers = api.post("/work_pools/cpu/workers/filter", json={}).json()
-        assert [one["status"] for one in workers] == ["ONLINE"]
-    assert httpx.get(address, trust_env=False, follow_redirects=True).text.lstrip().lower().startswith("<!doctype html")
+
+def parts(home: Path) -> dict[str, dict[str, Any]]:
+    said = json.loads(limner(home, "status", "--json").stdout)
+    return {one["name"]: one for one in said["parts"]}
+
+
+def start(api: httpx.Client, **request: object) -> str:
+    """Start a small interactive run over the API; return its id."""
+    deployment = api.get("/deployments/name/illustrate-chapter/illustrate-chapter").json()
+    described = [{"id": "hall", "content": "A long, low hall.", "type": "location", "priority": 90}]
+    asked = {"title": "Hall", "descriptions": described, "provider": ["sketch"]} | request
+    started = api.post(
+        f"/deployments/{deployment['id']}/create_flow_run",
+        json={"parameters": {"request": asked}, "state": {"type": "SCHEDULED"}},
+    )
+    assert started.status_code == 201, started.text
+    return str(started.json()["id"])
+
+
+def ends(api: httpx.Client, run: str) -> str:
+    """Return the state in which a run ends."""
+    assert becomes(lambda: api.get(f"/flow_runs/{run}").json()["state"]["type"] in FINAL, 60)
+    return str(api.get(f"/flow_runs/{run}").json()["state"]["type"])
+
+
+def test_up_is_healthy_and_only_once_and_down_leaves_nothing(tmp_path: Path, api: httpx.Client) -> None:
+    """Told in order, since each start takes many seconds."""
+    found = parts(tmp_path)
+    assert set(found) == PARTS and all(one["healthy"] for one in found.values())
+
+    deployments = api.post("/deployments/filter", json={}).json()
+    assert {one["name"] for one in deployments} >= {"illustrate-chapter", "illustrate-book"}
+    ui = str(api.base_url).removesuffix("/api/")
+    assert httpx.get(ui, trust_env=False, follow_redirects=True).text.lstrip().lower().startswith("<!doctype html")
     assert postgres_runs(tmp_path)
 
+    # What is there is left as it is.
     assert "already up" in limner(tmp_path, "up").stdout
     assert len(keepers(tmp_path)) == 1
+    assert "as they should be" in limner(tmp_path, "bootstrap").stdout
+    assert len(api.post("/deployments/filter", json={}).json()) == len(deployments)
+    queues = api.post("/work_pools/cpu/queues/filter", json={}).json()
+    assert {one["name"]: one["priority"] for one in queues}["interactive"] == 1
+
+    # Somebody waits: a warm process makes it; another is there for the next.
+    assert [ends(api, start(api)), ends(api, start(api, chapter=2))] == ["COMPLETED", "COMPLETED"]
+
+    # What is killed is started again.
+    for name in ("gateway", "runner"):
+        os.kill(psutil.Process(found[name]["pid"]).children()[0].pid, signal.SIGKILL)
+    assert becomes(
+        lambda: {parts(tmp_path)[one]["pid"] for one in ("gateway", "runner")}.isdisjoint(
+            {found[one]["pid"] for one in ("gateway", "runner")}
+        ),
+        30,
+    )
+    assert becomes(lambda: all(one["healthy"] for one in parts(tmp_path).values()), 60)
 
     down = limner(tmp_path, "down")
     assert down.returncode == 0 and "is down" in down.stdout
     assert not belonging_to(tmp_path) and not postgres_runs(tmp_path)
+    assert limner(tmp_path, "status").returncode == 1
 
 
 @pytest.mark.chaos
 def test_nothing_of_a_killed_stack_lives_on_and_the_next_one_comes_up(tmp_path: Path) -> None:
-    port = free_port()
+    ports = ("--port", free_port(), "--gateway-port", free_port())
     for _ in range(2):
-        assert limner(tmp_path, "up", "--detach", "--port", port).returncode == 0
+        assert limner(tmp_path, "up", "--detach", *ports).returncode == 0
         here = running(tmp_path)
         assert here is not None
         os.kill(here.pid, signal.SIGKILL)
-        assert becomes(lambda: not belonging_to(tmp_path), 25), belonging_to(tmp_path)
+        assert becomes(lambda: not belonging_to(tmp_path), 40), belonging_to(tmp_path)
         assert not postgres_runs(tmp_path)
         assert "not up" in limner(tmp_path, "down").stdout
 
 
-def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--port", "--gateway-port"])
+def test_a_taken_port_is_one_sentence(tmp_path: Path, option: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = limner(tmp_path, "up", "--port", port)
+        ports = {"--port": free_port(), "--gateway-port": free_port()} | {option: port}
+        done = limner(tmp_path, "up", *(word for both in ports.items() for word in both))
     assert done.returncode == 2 and f"Port {port} is taken" in done.stderr and "Traceback" not in done.stderr
+    assert standing(tmp_path) is None
     assert not belonging_to(tmp_path)
 
 
