@@ -260,7 +260,7 @@ def _at_work(
         FlowRunFilterState,
         FlowRunFilterStateType,
     )
-    from prefect.states import StateType  # noqa: PLC0415
+    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
 
     types = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
     found = client.read_flow_runs(
