@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, TextClause, text
 
 from limner.ledger.opening import Ledger
+from limner.ledger.runs import SILENT_SECONDS
 
 FRESH_SECONDS = 10.0
 # An attempt that a batch left open is settled after the batch ended, and is in the sum only then.
@@ -29,9 +30,6 @@ _RESTED_SECONDS = 600
 
 # Upper bounds in seconds: a sketch's milliseconds, a service's seconds, a video card's minutes.
 BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
-
-# A run that said nothing for so long is dead, or about to be found so.
-_SILENT_SECONDS = 30
 
 _OF_SUM = "b.status <> 'open' and b.ended_at < :until"
 _YOUNGER = f"not coalesce({_OF_SUM}, false)"
@@ -63,8 +61,9 @@ _SLOTS = text("""
 """)
 _BATCHES = text("select status, count(*) as number from batches where status <> 'complete' group by 1")
 _RUNS = text("""
-    select count(*) filter (where beat_at >= now() - make_interval(secs => :silent)) as alive,
-           count(*) filter (where beat_at < now() - make_interval(secs => :silent)) as dead
+    select count(*) filter (where holder is not null and beat_at >= now() - make_interval(secs => :silent)) as alive,
+           count(*) filter (where holder is not null and beat_at < now() - make_interval(secs => :silent)) as dead,
+           count(*) filter (where holder is null) as waiting
       from runs where ended_at is null
 """)
 _OUTBOX = text("""
@@ -205,8 +204,8 @@ def _now(connection: Connection) -> Iterator[Metric]:
     batches: dict[Any, Any] = {"open": 0, "short": 0, "cancelled": 0}
     batches |= {row.status: row.number for row in connection.execute(_BATCHES)}
     yield _gauge("limner_batches", "Batches that are not complete.", ("status",), batches)
-    runs = connection.execute(_RUNS, {"silent": _SILENT_SECONDS}).one()._asdict()
-    yield _gauge("limner_runs", "Flow runs at work, and those whose process fell silent.", ("state",), runs)
+    runs = connection.execute(_RUNS, {"silent": SILENT_SECONDS}).one()._asdict()
+    yield _gauge("limner_runs", "Flow runs at work, silent, or begun by nobody yet.", ("state",), runs)
     outbox = connection.execute(_OUTBOX).one()._asdict()
     yield _gauge("limner_webhook_messages", "Messages to deliver, and those given up.", ("status",), outbox)
 

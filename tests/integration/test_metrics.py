@@ -82,7 +82,7 @@ def _sums_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_an_empty_ledger_has_metrics_too(ledger: Ledger) -> None:
     said = read(ledger)
     assert named(said, "limner_batches") == {"open": 0, "short": 0, "cancelled": 0}
-    assert named(said, "limner_runs") == {"alive": 0, "dead": 0}
+    assert named(said, "limner_runs") == {"alive": 0, "dead": 0, "waiting": 0}
     assert named(said, "limner_webhook_messages") == {"waiting": 0, "dead": 0}
 
 
@@ -141,12 +141,19 @@ def test_slots_are_as_they_stand(open_room: OpenRoom, ledger: Ledger) -> None:
 def test_runs_and_messages_are_as_they_stand(open_room: OpenRoom, ledger: Ledger) -> None:
     ledger.run(lambda connection: outbox.add(connection, "local", "https://example.org"))
     batch = illustrate(open_room(), castles(1)).batch
-    for run, ago in (("at work", "0 s"), ("silent", "1 hour"), ("another", "1 hour")):
-        begun = "insert into runs (id, batch_id, beat_at) values (:run, :batch, now() - cast(:ago as interval))"
-        value(ledger, f"{begun} returning 1", run=run, batch=batch, ago=ago)
-    value(ledger, "update runs set ended_at = now() where id = 'another' returning 1")
+    begun = """
+        insert into runs (id, batch_id, holder, beat_at)
+        values (:run, :batch, :holder, now() - cast(:ago as interval)) returning 1"""
+    for run, holder, ago in (
+        ("at work", "a", "0 s"),
+        ("silent", "b", "1 hour"),
+        ("not begun", None, "1 hour"),
+        ("ended", "c", "1 hour"),
+    ):
+        value(ledger, begun, run=run, batch=batch, holder=holder, ago=ago)
+    value(ledger, "update runs set ended_at = now() where id = 'ended' returning 1")
     said = read(ledger)
-    assert named(said, "limner_runs") == {"alive": 1, "dead": 1}
+    assert named(said, "limner_runs") == {"alive": 1, "dead": 1, "waiting": 1}
     assert named(said, "limner_webhook_messages") == {"waiting": 1, "dead": 0}
 
 

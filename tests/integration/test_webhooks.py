@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from limner.errors import Broken, Refused
-from limner.ledger import outbox, reports
+from limner.ledger import notices, outbox, reports
 from limner.ledger.opening import Ledger
 from limner.settings import Settings
 from limner.signing import signing_key
@@ -137,8 +137,9 @@ def test_what_is_rolled_back_is_not_told(open_room: OpenRoom, ledger: Ledger) ->
 
 
 def test_a_message_arrives_once_signed_and_at_once(
-    open_room: OpenRoom, ledger: Ledger, receiver: Running, settings: Settings
+    open_room: OpenRoom, ledger: Ledger, receiver: Running, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(notices, "_LINGER_SECONDS", 600)
     webhook(ledger, receiver, settings)
     # Nobody looks within the test's time: it is the notice that wakes.
     with delivering(ledger, settings, poll_seconds=600), delivering(ledger, settings, poll_seconds=600):
