@@ -93,7 +93,7 @@ class Pollinations(Service):
 
     def __init__(self, *told: Any) -> None:
         super().__init__(*told)
-        self._ready_at: dict[str, float] = {}
+        self._ready: dict[str, asyncio.Event] = {}
 
     def kind(self, call: Call) -> str:
         return "submit" if call.method == "GET" and call.path.startswith("/image/") else "other"
@@ -131,11 +131,15 @@ class Pollinations(Service):
 
     async def _drawn(self, call: Call) -> None:
         """Wait until the picture is ready: a second identical request joins the first."""
-        now = asyncio.get_running_loop().time()
-        if call.target not in self._ready_at:
+        if call.target not in self._ready:
             self.counts["generations"] += 1
-            self._ready_at[call.target] = now + self.seconds(call)
-        await asyncio.sleep(max(0.0, self._ready_at[call.target] - now))
+            self._ready[call.target] = ready = asyncio.Event()
+            asyncio.get_running_loop().call_later(self.seconds(call), ready.set)
+        await self._ready[call.target].wait()
+
+    def finish(self) -> None:
+        for ready in self._ready.values():
+            ready.set()
 
 
 @contextmanager
