@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from blocks.studio import LimnerStudio
 from deployments.bootstrap import load_pools
+from deployments.command_line import build
+from deployments.gateway import desk
 from deployments.runner import RUNS_AT_ONCE
+from tasks import showing
 from tests.production.reading import COMPOSE, ROOT, SERVICES, VARIABLE, stages, texts
 from tests.production.test_compose import OF_OTHERS, names_of, names_of_prefect, understood
 
@@ -70,7 +74,7 @@ class TestPage:
 
     def test_every_command_of_limner_is_understood(self, page: str) -> None:
         for words in of_limner(page):
-            understood([*words, "--name", "app"] if words == ["tokens", "add", "OWNER"] else words)
+            understood(words)
 
     def test_every_command_of_compose_names_what_is_there(self, page: str) -> None:
         for line in (one for one in shell(page) if one.startswith("docker compose ")):
@@ -96,6 +100,18 @@ def test_the_file_of_secrets_has_all_that_compose_asks_for() -> None:
 def test_the_images_are_those_that_are_built() -> None:
     rows = [row for row in tables("production.md") if row[0] in ("`cpu`", "`gpu`")]
     assert {row[0].strip("`") for row in rows} <= stages().keys() and len(rows) == 2
+
+
+def test_the_limits_add_up_to_what_the_page_says() -> None:
+    lasting = [one for one in SERVICES.values() if one["restart"] != "no" and "profiles" not in one]
+    limits = [one["deploy"]["resources"]["limits"] for one in lasting]
+    cpus, memory = sum(int(one["cpus"]) for one in limits), sum(int(one["memory"].removesuffix("g")) for one in limits)
+    assert f"add up to {cpus} CPUs and {memory} GB" in PAGES["production.md"]
+
+
+def test_links_live_for_as_long_as_the_page_says() -> None:
+    assert desk.LINK_SECONDS == 86_400 and "Links to apps open for a day" in PAGES["security.md"]
+    assert showing.LINK_SECONDS == 30 * 86_400 and "those in the Prefect UI for thirty" in PAGES["security.md"]
 
 
 def test_the_commands_that_make_pools_name_a_pool_and_its_template() -> None:
@@ -134,9 +150,6 @@ def after(words: list[str], option: str, default: str) -> int:
 
 
 def test_the_connections_of_compose_are_fewer_than_it_allows() -> None:
-    import typer
-
-    from deployments.command_line import build
     from prefect.settings import Settings as PrefectSettings
 
     def command(name: str) -> list[str]:
