@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -15,6 +16,9 @@ from limner.home.locks import Lock
 from limner.home.postgres import start_postgres, stop_if_unused, stop_postgres
 from limner.ledger.opening import Ledger
 from tests.integration.pressing import OpenRoom, rooms
+
+if TYPE_CHECKING:
+    from tests.deployments.gateway.house import House
 
 _TEMPLATE = "template_limner"
 _numbers = count(1)
@@ -62,6 +66,17 @@ def open_room(ledger_url: str, tmp_path: Path) -> Iterator[OpenRoom]:
     """Open rooms over one ledger and one directory bucket: each with a ledger's door and a heartbeat of its own."""
     with rooms(ledger_url, tmp_path / "bucket") as opener:
         yield opener
+
+
+@pytest.fixture(scope="session")
+def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["House"]:
+    """A gateway over a ledger, a bucket and a Prefect API of its own, with a runner in this process."""
+    from tests.deployments.gateway.house import house as opened
+
+    ask(postgres, f"create database ledger_of_house template {_TEMPLATE}")
+    with opened(tmp_path_factory.mktemp("house"), _database(postgres, "ledger_of_house")) as here:
+        yield here
+    ask(postgres, "drop database ledger_of_house with (force)")
 
 
 def ask(url: str, statement: str) -> None:

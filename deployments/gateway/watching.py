@@ -5,11 +5,8 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
-import httpx
-
 from deployments.gateway.desk import Desk
 from deployments.gateway.standing import Seen, look
-from limner.errors import LimnerError
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +46,9 @@ class Watch:
             await self._somebody.wait()
             try:
                 seen = await look(self._desk, list(self._awaited))
-            except (LimnerError, httpx.HTTPError, TimeoutError) as error:
-                # Whoever waits is told how it stood last.
-                log.warning("%s", error)
+            except Exception:
+                # Whatever it is: whoever waits is told how it stood last, and the next look may be a better one.
+                log.warning("Looking for news of requests failed.", exc_info=True)
                 seen = {}
             async with self._news:
                 self._latest.update({one: found for one, found in seen.items() if one in self._awaited})

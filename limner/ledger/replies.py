@@ -43,11 +43,8 @@ class Standing:
 
 def standings(connection: Connection, runs: Sequence[str]) -> dict[str, Standing]:
     """Return by run how its batch stands; runs that have none yet are left out."""
-    found = {}
-    for row in connection.execute(_STANDINGS, {"runs": list(runs)}):
-        said = dict(row._mapping)
-        found[said.pop("run")] = Standing(**said)
-    return found
+    rows = connection.execute(_STANDINGS, {"runs": list(runs)})
+    return {run: Standing(*of_batch) for run, *of_batch in rows}
 
 
 def pictures(connection: Connection, batch: str) -> list[Any]:
