@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-
 # Two images. `cpu` runs every process of a stack that loads no model, Prefect's own and Dask's included; `gpu` adds
 # what a model needs, CUDA's libraries included, and owns a GPU. Each is started with the process as its command:
 #
@@ -56,7 +54,6 @@ FROM base AS run
 WORKDIR /srv/limner
 COPY LICENSE prefect.yaml ./
 COPY samples samples
-VOLUME /var/lib/limner
 USER 10001:10001
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tini", "--"]

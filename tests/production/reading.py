@@ -71,6 +71,13 @@ def stages() -> dict[str, list[Instruction]]:
     return found
 
 
+def home_of(target: str) -> str:
+    """Return the folder of an image that is written in."""
+    said = " ".join(one.text for one in stages()[target] if one.name == "ENV")
+    (home,) = re.findall(r"\bLIMNER_HOME=(\S+)", said)
+    return str(home)
+
+
 def last(stage: list[Instruction], name: str) -> Instruction:
     """Return the instruction that counts: the last of its name."""
     return [one for one in stage if one.name == name][-1]

@@ -21,6 +21,7 @@ from tests.production.reading import (
     SERVICES,
     VARIABLE,
     environment,
+    home_of,
     is_one_shot,
     last,
     ours,
@@ -277,8 +278,8 @@ class TestOurs:
 
     def test_can_write_in_its_home_and_nowhere_else(self, name: str) -> None:
         target = SERVICES[name]["build"]["target"]
-        home, user = last(stages()[target], "VOLUME").text, last(stages()[target], "USER").text
-        uid, gid = user.split(":")
+        home = home_of(target)
+        uid, gid = last(stages()[target], "USER").text.split(":")
         # A volume has the image's own folder to begin with, and its owner.
         mounts = [*SERVICES[name]["tmpfs"], *SERVICES[name].get("volumes", [])]
         (mounted,) = (one for one in mounts if isinstance(one, str) and f"{home}:" in f"{one}:")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.production.reading import ROOT, Instruction, last, stages
+from tests.production.reading import ROOT, Instruction, home_of, last, stages
 
 TARGETS = ("cpu", "gpu")
 HADOLINT = [
@@ -98,9 +98,11 @@ class TestImage:
 
     def test_runs_as_nobody_of_importance_in_a_home_of_its_own(self, target: str) -> None:
         assert last(self.stage(target), "USER").text == "10001:10001"
-        home = last(self.stage(target), "VOLUME").text
-        said = " ".join(one.text for one in self.stage(target) if one.name == "ENV")
-        assert f"LIMNER_HOME={home}" in said and f"PREFECT_HOME={home}/prefect" in said
+        home = home_of(target)
+        said = " ".join(one.text for one in self.stage(target))
+        assert f"PREFECT_HOME={home}/prefect" in said
+        assert f"useradd --uid 10001 --gid limner --home-dir {home} " in said
+        assert f"--owner limner --group limner --mode 0700 {home}" in said
 
     def test_signals_arrive(self, target: str) -> None:
         assert last(self.stage(target), "STOPSIGNAL").text == "SIGTERM"

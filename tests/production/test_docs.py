@@ -160,7 +160,7 @@ def test_the_connections_of_compose_are_fewer_than_it_allows() -> None:
     runs = (
         RUNS_AT_ONCE + after(command("worker-cpu"), "--limit", limit) + after(command("worker-gpu"), "--limit", limit)
     )
-    runs += after(command("dask-worker"), "--nworkers", "1")
+    runs += SERVICES["dask-worker"]["deploy"]["replicas"]
     pool = PrefectSettings().server.database.sqlalchemy
     of_prefect = (after(command("prefect-api"), "--workers", "1") + 1) * (pool.pool_size + pool.max_overflow)
     sums = [runs * most(3), 2 * most(3), of_prefect]
