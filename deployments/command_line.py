@@ -16,7 +16,10 @@ from pydantic import ValidationError
 from limner.errors import DiskFull, LimnerError, RefusedRequest, Unreachable
 
 # Modules of deployments/commands with a Typer `app`; each becomes a group of commands by its name.
-GROUPS: tuple[str, ...] = ("audit", "chapters", "lineage", "owners", "serve")
+GROUPS: tuple[str, ...] = ("audit", "chapters", "lineage", "owners", "serve", "tokens", "webhooks")
+
+# Whose log is more than their last words, and set up by themselves.
+LONG_LIVED = ("up", "serve")
 
 TRACEBACK = "--traceback"
 INTERRUPTED = 130
@@ -24,7 +27,7 @@ INTERRUPTED = 130
 
 def build() -> typer.Typer:
     """Return the whole command line."""
-    from deployments.commands import numbers, showing, stack  # noqa: PLC0415
+    from deployments.commands import numbers, showing, stack, why  # noqa: PLC0415
 
     line = typer.Typer(
         name="limner",
@@ -38,7 +41,7 @@ def build() -> typer.Typer:
     for name in GROUPS:
         line.add_typer(import_module(f"deployments.commands.{name}").app, name=name)
     ours = (stack.up, stack.down, stack.status, stack.bootstrap, stack.alive, stack.doctor)
-    for command in (*ours, numbers.numbers, showing.demo):
+    for command in (*ours, why.why, numbers.numbers, showing.demo):
         line.command()(command)
     return line
 
@@ -48,7 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     traced = TRACEBACK in given or os.environ.get("LIMNER_TRACEBACK", "").lower() in ("1", "true", "yes", "on")
     given = [one for one in given if one != TRACEBACK]
-    _say_what_we_log()
+    if given and given[0] not in LONG_LIVED:
+        _say_what_we_log()
     try:
         build()(given, prog_name="limner")
     except KeyboardInterrupt:

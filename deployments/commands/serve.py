@@ -4,9 +4,17 @@ from typing import Annotated
 
 import typer
 
-from limner.settings import read_settings
+from deployments import run_lines
+from limner.settings import Settings, read_settings
 
 app = typer.Typer(help="One process of a stack; limner up starts them all.", no_args_is_help=True)
+
+def _settings(name: str) -> Settings:
+    """Return the settings, with the process's log as they say."""
+    settings = read_settings()
+    run_lines.set_up(settings, name)
+    return settings
+
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 
@@ -16,7 +24,7 @@ def gateway(host: Host = "127.0.0.1", port: Annotated[int | None, typer.Option(h
     """Serve other apps, signed links and metrics."""
     from deployments.gateway.serving import serve  # noqa: PLC0415
 
-    settings = read_settings()
+    settings = _settings("gateway")
     serve(settings, host=host, port=port or settings.gateway_port)
 
 
@@ -25,7 +33,7 @@ def sweeper() -> None:
     """Find what died, resume or close it; deliver webhooks."""
     from deployments.sweeper import serve  # noqa: PLC0415
 
-    serve(read_settings())
+    serve(_settings("sweeper"))
 
 
 @app.command()
@@ -33,7 +41,7 @@ def runner() -> None:
     """Make interactive flow runs in warm processes."""
     from deployments.runner import serve  # noqa: PLC0415
 
-    serve(read_settings())
+    serve(_settings("runner"))
 
 
 @app.command()
@@ -45,7 +53,7 @@ def worker(
     """Make flow runs in a process each, as Prefect's process worker."""
     from deployments.worker import serve  # noqa: PLC0415
 
-    serve(read_settings(), pool, tuple(queue or ("batch", "default")), limit)
+    serve(_settings("worker"), pool, tuple(queue or ("batch", "default")), limit)
 
 
 @app.command("gpu-owner")
@@ -57,4 +65,4 @@ def gpu_owner(
     """Own a GPU: load the model once, draw for all who ask."""
     from limner.gpu.serving import serve  # noqa: PLC0415
 
-    serve(read_settings(), host=host, port=port, device=device)
+    serve(_settings("gpu-owner"), host=host, port=port, device=device)

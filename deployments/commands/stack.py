@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from deployments import run_lines
 from limner.settings import read_settings
 
 
@@ -18,6 +19,7 @@ def up(
     from deployments import stack  # noqa: PLC0415
 
     settings = read_settings()
+    run_lines.set_up(settings, "up")
     if gateway_port is not None:
         settings = settings.model_copy(update={"gateway_port": gateway_port})
     start = stack.up_detached if detach else stack.up
