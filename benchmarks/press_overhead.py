@@ -52,10 +52,10 @@ def _measure(asked: argparse.Namespace, standin: Any) -> None:
         ideal = math.ceil(asked.pictures / asked.at_once) * asked.seconds
         loop = PlainLoop(asked.at_once)
         rounds = [
-            (_wall(lambda: press.run(asked.pictures)), _wall(lambda: loop.run(asked.pictures)))
+            (wall(lambda: press.run(asked.pictures)), wall(lambda: loop.run(asked.pictures)))
             for _ in range(asked.rounds)
         ]
-        fixed = [_wall(lambda: press.run(1)) - asked.seconds for _ in range(asked.rounds)]
+        fixed = [wall(lambda: press.run(1)) - asked.seconds for _ in range(asked.rounds)]
         loop.close()
         close_studios()
     walls, plain = ([one[i] for one in rounds] for i in (0, 1))
@@ -108,7 +108,7 @@ class Press:
         return 1000 * _cpu(look) / 20
 
 
-def _wall(work: Callable[[], object]) -> float:
+def wall(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
