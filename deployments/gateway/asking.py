@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -36,6 +37,9 @@ INLINE_BYTES = 256 * 1024
 # The longest that an answer is held back.
 MAX_WAIT_SECONDS = 60.0
 
+# Of so many fields is said what is wrong with them.
+MAX_FAULTS = 50
+
 Model = TypeVar("Model", bound=BaseModel)
 
 _KEY = re.compile(r"[!-~]{1,200}")
@@ -58,7 +62,7 @@ async def submit(request: Request) -> Response:
     key = request.headers.get("idempotency-key", "")
     if not _KEY.fullmatch(key):
         raise Refusal(422, "Name the request by a header Idempotency-Key: 1 to 200 letters, digits or signs.")
-    asked = _validated(_Asked, await json_of(request, MAX_BODY_BYTES))
+    asked = await _validated(_Asked, await json_of(request, MAX_BODY_BYTES))
     wanted = await _wanted(desk, owner, asked)
     run, is_new = await _run_of(desk, owner, asked, wanted, key)
     return _told(desk, standing.seen(run, None), 201 if is_new else 200)
@@ -108,7 +112,7 @@ async def _wanted(desk: Desk, owner: str, asked: _Asked) -> IllustrationRequest:
         raise Refusal(403, f"This token speaks for {owner} alone; leave the owner out.")
     if filled := [name for name in PINS if name in asked.request]:
         raise Refusal(422, f"{filled[0]} is filled in by the run; leave it out.", {filled[0]: "Leave it out."})
-    wanted = _validated(model, asked.request | {"owner": owner}, "request")
+    wanted = await _validated(model, asked.request | {"owner": owner}, "request")
     for field in FILES:
         await _refuse_unless_uploaded(desk, owner, field, getattr(wanted, field))
     return await _small_enough(desk, wanted)
@@ -136,11 +140,14 @@ async def _small_enough(desk: Desk, wanted: IllustrationRequest) -> Illustration
     return wanted.model_copy(update={"descriptions": None, "descriptions_file": file})
 
 
-def _validated(model: type[Model], given: Any, within: str = "") -> Model:
+async def _validated(model: type[Model], given: Any, within: str = "") -> Model:
+    """Return what was given as a model; raises Refusal with a sentence for each field that is wrong."""
     try:
-        return model.model_validate(given)
+        # In a thread: what is sent to be wrong in a million fields holds nobody else up.
+        return await run_in_threadpool(model.model_validate, given)
     except ValidationError as error:
-        found = {".".join(filter(None, (within, where))): said for where, said in faults(error)}
+        some = islice(faults(error), MAX_FAULTS)
+        found = {".".join(filter(None, (within, where))): said for where, said in some}
         sentence = "; ".join(f"{where}: {said}" if where else said for where, said in list(found.items())[:5])
         raise Refusal(422, f"{sentence}.", found) from None
 

@@ -1,9 +1,11 @@
 """Pictures, their small copies and contact sheets, for whoever has a link that the gateway has signed."""
 
 import os
+import re
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,8 @@ _OF_SHEETS = _CLOSED | {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
 }
+# What a path may name, also where it is signed.
+_NAMES = {"sha256": re.compile(r"[0-9a-f]{64}"), "batch": re.compile(r"[\w-]+")}
 _MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp")
 
 # Decoding takes tens of megabytes and a core each.
@@ -56,13 +60,17 @@ async def thumbnail(request: Request) -> Response:
     """Answer with a picture's small copy, made when it is first asked for."""
     desk, sha256 = desk_of(request), _sealed(request, "sha256", thumbnail_path)
     file = folder(desk.settings.home.resolve(), "thumbs") / f"{sha256}.webp"
-    if await desk.look(lambda connection: replies.where_it_lies(connection, sha256)) is None:
+    try:
+        # Who may see it is asked of the ledger each time; the file only spares the making.
+        await _where(desk, sha256)
+        small = await run_in_threadpool(file.read_bytes)
+    except Refusal:
         file.unlink(missing_ok=True)
-        raise _nothing()
-    if not file.exists():
+        raise
+    except FileNotFoundError:
         data, _ = await _picture(desk, sha256)
-        return Response(await run_in_threadpool(_copied, data, file), media_type="image/webp", headers=_OF_PICTURES)
-    return Response(await run_in_threadpool(file.read_bytes), media_type="image/webp", headers=_OF_PICTURES)
+        small = await run_in_threadpool(_copied, data, file)
+    return Response(small, media_type="image/webp", headers=_OF_PICTURES)
 
 
 async def sheet(request: Request) -> Response:
@@ -84,17 +92,25 @@ def _sealed(request: Request, name: str, path_of: Any) -> str:
     why_not = desk_of(request).links.seal.why_not(path_of(named), asked.get("until", ""), asked.get("signature", ""))
     if why_not is not None:
         raise Refusal(403, why_not)
+    if not _NAMES[name].fullmatch(named):
+        raise _nothing()
     return named
 
 
 async def _picture(desk: Desk, sha256: str) -> tuple[bytes, str]:
+    key, media_type = await _where(desk, sha256)
+    try:
+        return await run_in_threadpool(desk.bucket.get, key), media_type
+    except KeyError:
+        raise _nothing() from None
+
+
+async def _where(desk: Desk, sha256: str) -> tuple[str, str]:
+    """Return a picture's bucket key and media type; raises Refusal for one that is unknown or deleted."""
     found = await desk.look(lambda connection: replies.where_it_lies(connection, sha256))
     if found is None or found[1] not in _MEDIA_TYPES:
         raise _nothing()
-    try:
-        return await run_in_threadpool(desk.bucket.get, found[0]), found[1]
-    except KeyError:
-        raise _nothing() from None
+    return found
 
 
 def _copied(data: bytes, file: Path) -> bytes:
@@ -103,8 +119,10 @@ def _copied(data: bytes, file: Path) -> bytes:
     if small is None:
         raise _nothing()
     fresh = file.with_suffix(f".{secrets.token_hex(4)}.new")
-    fresh.write_bytes(small)
-    fresh.replace(file)
+    # Where it cannot be kept it is made again.
+    with suppress(OSError):
+        fresh.write_bytes(small)
+        fresh.replace(file)
     return small
 
 

@@ -7,12 +7,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from deployments.gateway.answering import Refusal
-from deployments.gateway.bodies import body_of
+from deployments.gateway.bodies import received
 from deployments.gateway.desk import desk_of
 from limner.requests import MAX_BOOK_BYTES
 from limner.uploads import keep
 
-# Each is in memory as a whole.
+# Each is in memory as a whole while it is stored.
 _AT_ONCE = 4
 _turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -21,9 +21,10 @@ async def upload(request: Request) -> Response:
     """Store the body as a file of the token's owner; `name` is what it was called. Again is harmless."""
     desk = desk_of(request)
     owner = await desk.owner_of(request)
-    async with _turns:
-        data = await body_of(request, MAX_BOOK_BYTES)
-        if not data:
-            raise Refusal(422, "The body is empty; send the file itself.")
-        name = request.query_params.get("name", "untitled.txt")
-        return JSONResponse({"upload": await run_in_threadpool(keep, desk.bucket, owner, data, name)}, 201)
+    name = request.query_params.get("name", "untitled.txt")
+    with await received(request, MAX_BOOK_BYTES) as body:
+        async with _turns:
+            data = await run_in_threadpool(body.read)
+            if not data:
+                raise Refusal(422, "The body is empty; send the file itself.")
+            return JSONResponse({"upload": await run_in_threadpool(keep, desk.bucket, owner, data, name)}, 201)

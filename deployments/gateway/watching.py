@@ -5,12 +5,16 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
+from deployments.gateway.answering import Refusal
 from deployments.gateway.desk import Desk
 from deployments.gateway.standing import Seen, look
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.25
+
+# Each holds a connection; some are left for those who only ask.
+MOST_WAITING = 192
 
 
 class Watch:
@@ -24,7 +28,12 @@ class Watch:
         self._somebody = asyncio.Event()
 
     async def until(self, request_id: str, is_enough: Callable[[Seen], bool], seconds: float) -> Seen | None:
-        """Return a request once it stands as asked, or how it stood last when the time is over."""
+        """Return a request once it stands as asked, or how it stood last when the time is over.
+
+        Raises Refusal where too many wait already.
+        """
+        if self._awaited.total() >= MOST_WAITING:
+            raise Refusal(503, "Too many wait for news at the moment; ask again without waiting.")
         self._awaited[request_id] += 1
         self._somebody.set()
         try:

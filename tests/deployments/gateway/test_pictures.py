@@ -12,6 +12,7 @@ from sqlalchemy import text
 from limner.links import Seal, artifact_path, sheet_path, thumbnail_path
 from limner.signing import derived_key, signing_key
 from tests.deployments.gateway.house import DESCRIPTIONS, House
+from tests.deployments.users import becomes
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +83,12 @@ def test_without_its_own_signature_nothing_is_opened(made: dict[str, Any], house
     assert get(f"{bare}?until={until}&signature={webhooks}").status_code == 403
 
 
-@pytest.mark.parametrize("odd", ["../../../../etc/passwd", "a" * 64, "A" * 64, "%00", "..%2f..%2fetc%2fpasswd", "x y"])
+@pytest.mark.parametrize(
+    "odd", ["../../../../etc/passwd", "a" * 64, "A" * 64, "%00", "..%2f..%2fetc%2fpasswd", "x y", "a\0b"]
+)
 def test_what_there_is_not_is_not_found_even_when_it_was_signed(house: House, odd: str) -> None:
     for path in (artifact_path(odd), thumbnail_path(odd), sheet_path(odd)):
-        assert get(sealed(house, path)).status_code in (403, 404), path
-        assert get(f"{house.url}/artifacts/{odd}").status_code in (403, 404)
+        assert get(sealed(house, path)).status_code == 404, path
 
 
 def test_what_was_deleted_is_gone_its_small_copy_too(made: dict[str, Any], house: House) -> None:
@@ -114,10 +116,14 @@ def test_a_sheet_is_there_while_its_batch_is_under_way(made: dict[str, Any], hou
 def test_the_prefect_ui_is_given_the_pictures(made: dict[str, Any], house: House) -> None:
     api = (house.home / "run" / "api.json").read_text()
     url = api.split('"url": "')[1].split('"')[0]
-    with httpx.Client(trust_env=False, timeout=30) as client:
-        found = client.post(f"{url}/artifacts/filter", json={}).json()
-    of_batch = {one["type"]: one for one in found if one["key"].startswith(made["batch"])}
-    assert set(of_batch) == {"progress", "table", "markdown"}
+
+    def shown() -> dict[str, Any]:
+        found = httpx.post(f"{url}/artifacts/filter", json={}, trust_env=False, timeout=30).json()
+        return {one["type"]: one for one in found if (one["key"] or "").startswith(made["batch"])}
+
+    # The batch is complete a moment before its run is.
+    assert becomes(lambda: set(shown()) == {"progress", "table", "markdown"}), shown()
+    of_batch = shown()
     page = of_batch["markdown"]["data"]
     thumbnails = [one.split(")")[0] for one in page.split("](") if "thumb.webp" in one]
     assert len(thumbnails) == 2 and all(get(one).status_code == 200 for one in thumbnails)
