@@ -24,7 +24,8 @@ from limner.settings import Settings
 from tests.chaos.homes import BOOK, turned_on
 from tests.standins.serving import Running
 
-DEPLOYMENT = "illustrate-chapter"
+# Served by warm processes, where there are any, and by a worker.
+INTERACTIVE, BATCH = "illustrate-chapter", "illustrate-chapter-nightly"
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,18 @@ class Stack:
 
     # -- flow runs -----------------------------------------------------------------------------------------------------
 
-    def start(self, title: str, descriptions: Path, **more: Any) -> str:
+    def start(
+        self, title: str, descriptions: Path, *, deployment: str = INTERACTIVE, studio: str = "default", **more: Any
+    ) -> str:
         """Start a flow run of a chapter's deployment; return its id."""
         request = {"book": BOOK, "title": title, "descriptions_file": str(descriptions), **more}
-        (deployment,) = self.ask("/deployments/filter", {"deployments": {"name": {"any_": [DEPLOYMENT]}}})
-        body = {"parameters": {"request": request, "studio": "default"}, "state": {"type": "SCHEDULED"}}
-        return str(self.ask(f"/deployments/{deployment['id']}/create_flow_run", body)["id"])
+        return self.start_deployment(deployment, {"request": request, "studio": studio})
+
+    def start_deployment(self, name: str, parameters: Mapping[str, Any]) -> str:
+        """Start a flow run of a deployment; return its id."""
+        (found,) = self.ask("/deployments/filter", {"deployments": {"name": {"any_": [name]}}})
+        body = {"parameters": dict(parameters), "state": {"type": "SCHEDULED"}}
+        return str(self.ask(f"/deployments/{found['id']}/create_flow_run", body)["id"])
 
     def flow_run(self, id: str) -> dict[str, Any]:  # noqa: A002
         found: dict[str, Any] = self.ask(f"/flow_runs/{id}")
@@ -78,22 +85,26 @@ class Stack:
                 continue
         return None
 
-    def processes(self, word: str) -> list[psutil.Process]:
-        """Return this home's living processes with a word in their command line; leashes are none of them."""
+    def processes(self, words: str) -> list[psutil.Process]:
+        """Return this home's living processes with these words in their command line; leashes are none of them."""
         found = []
         for process in psutil.process_iter():
             try:
-                words = process.cmdline()
-                ours = process.environ().get("LIMNER_HOME") == str(self.folder) or str(self.folder) in " ".join(words)
-                if ours and "deployments.leash" not in words and any(word in one for one in words):
+                said = " ".join(process.cmdline())
+                ours = process.environ().get("LIMNER_HOME") == str(self.folder) or str(self.folder) in said
+                if ours and words in said and "deployments.leash" not in said:
                     found.append(process)
             except psutil.Error:
                 continue
         return [one for one in found if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
-    def api(self) -> psutil.Process | None:
+    def api(self) -> psutil.Process:
         kept = running_api(self.folder)
-        return psutil.Process(kept.pid) if kept is not None else None
+        assert kept is not None
+        return psutil.Process(kept.pid)
+
+    def postgres(self) -> psutil.Process:
+        return psutil.Process(int((self.folder / "postgres/data/postmaster.pid").read_text().split("\n", 1)[0]))
 
 
 @contextmanager
@@ -129,8 +140,10 @@ def _bucket() -> Bucket:
     return LimnerBucket.from_settings(Settings()).open()
 
 
-def kill(process: psutil.Process) -> None:
-    os.kill(process.pid, signal.SIGKILL)
+def kill(*processes: psutil.Process) -> None:
+    assert processes, "there is somebody to kill"
+    for process in processes:
+        os.kill(process.pid, signal.SIGKILL)
 
 
 def seconds_until(happens: Callable[[], object], at_most: float) -> float:

@@ -34,8 +34,11 @@ transformers_logging.disable_progress_bar()
 CARD = "---\nlicense: apache-2.0\ntags: [tiny]\n---\n# A tiny model\n"
 
 
-def save_xl(folder: Path) -> Path:
-    """Save a small sibling of SDXL: two text encoders, cross attention, a VAE of one halving."""
+def save_xl(folder: Path, *, wide: bool = False) -> Path:
+    """Save a small sibling of SDXL: two text encoders, cross attention, a VAE of one halving.
+
+    wide: of three halvings, so that a picture of a megapixel takes a second.
+    """
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
         block_out_channels=(32, 64),
@@ -55,7 +58,7 @@ def save_xl(folder: Path) -> Path:
     )
     pipeline = StableDiffusionXLPipeline(
         unet=unet,
-        vae=_vae(),
+        vae=_vae([8, 8, 16, 16], groups=8) if wide else _vae([32, 64]),
         scheduler=_scheduler(),
         text_encoder=CLIPTextModel(_text()),
         text_encoder_2=CLIPTextModelWithProjection(_text()),
@@ -85,7 +88,7 @@ def save_checked(folder: Path) -> Path:
     )
     pipeline = StableDiffusionPipeline(
         unet=unet,
-        vae=_vae(),
+        vae=_vae([32, 64]),
         scheduler=_scheduler(),
         text_encoder=CLIPTextModel(_text()),
         tokenizer=tokenizer(),
@@ -117,13 +120,14 @@ def _fill(part: torch.nn.Module) -> None:
             weights.data.mul_(4)
 
 
-def _vae() -> AutoencoderKL:
+def _vae(channels: list[int], groups: int = 32) -> AutoencoderKL:
     return AutoencoderKL(
-        block_out_channels=[32, 64],
+        block_out_channels=channels,
+        norm_num_groups=groups,
         in_channels=3,
         out_channels=3,
-        down_block_types=["DownEncoderBlock2D", "DownEncoderBlock2D"],
-        up_block_types=["UpDecoderBlock2D", "UpDecoderBlock2D"],
+        down_block_types=["DownEncoderBlock2D"] * len(channels),
+        up_block_types=["UpDecoderBlock2D"] * len(channels),
         latent_channels=4,
     )
 
