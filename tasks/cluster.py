@@ -30,8 +30,7 @@ from limner.progress import Progress
 from limner.studio import Room
 
 if TYPE_CHECKING:
-    from prefect_dask import DaskTaskRunner
-    from prefect_dask.task_runners import PrefectDaskFuture
+    from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 T = TypeVar("T")
 
@@ -67,10 +66,11 @@ class _Deal:
         self._room = room
         self._progress = progress
         self._run_id = run_id
+        self._since = room.ledger.run(dealing.now)
         self._told = {
             "batch": progress.batch.id,
             "run_id": run_id,
-            "since": room.ledger.run(dealing.now),
+            "since": self._since,
             "studio": studio,
             "works_for": room.holder.name,
         }
@@ -100,7 +100,7 @@ class _Deal:
 
     def _until_dealt(self, runner: "DaskTaskRunner") -> None:
         """Give each worker a share, those that come later too, until all shares have ended."""
-        ended: SimpleQueue[PrefectDaskFuture[Any]] = SimpleQueue()
+        ended: SimpleQueue[Any] = SimpleQueue()
         known: set[str] = set()
         flying, seen_at, stopped_at = 0, time.monotonic(), None
         while (flying or not known) and runner.client.status in ("running", "connecting"):
@@ -127,10 +127,10 @@ class _Deal:
             self._missing()
 
     def _share(self, runner: "DaskTaskRunner", worker: str) -> "PrefectDaskFuture[Any]":
-        import dask  # noqa: PLC0415 - only there with the extra
+        from dask.base import annotate  # noqa: PLC0415 - only there with the extra
 
         # Elsewhere only once its worker has died.
-        with dask.annotate(workers=[worker], allow_other_workers=True):
+        with annotate(workers=[worker], allow_other_workers=True):
             return runner.submit(render_share, parameters={"number": next(self._numbers), **self._told})
 
     def _hear(self, share: "PrefectDaskFuture[Any]") -> None:
@@ -154,7 +154,7 @@ class _Deal:
     def _missing(self) -> int:
         """Return how many jobs have not settled, and let whoever watches the batch know."""
         missing, failed = self._room.ledger.run(
-            lambda connection: dealing.standing(connection, self._run_id, self._told["since"])
+            lambda connection: dealing.standing(connection, self._run_id, self._since)
         )
         self._progress.see(self._progress.batch.asked - missing, failed)
         return missing
@@ -166,7 +166,7 @@ class _Deal:
 @contextmanager
 def _cluster(address: str, patience_seconds: float) -> "Iterator[DaskTaskRunner]":
     """Yield a task runner that has reached the scheduler; raises Unreachable, or BadInput for what is no address."""
-    from prefect_dask import DaskTaskRunner  # noqa: PLC0415 - slow, and only there with the extra
+    from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - slow, and only there with the extra
 
     def reach() -> None:
         try:
@@ -218,7 +218,7 @@ def render_share(number: int, batch: str, run_id: str, since: datetime, studio: 
     from distributed import secede  # noqa: PLC0415
 
     # It waits most of the time: the worker's own threads are for other batches' shares.
-    secede()
+    secede()  # type: ignore[no-untyped-call]
     with _in_the_room(studio, works_for) as room:
         return _Share(room, batch, run_id, since).work()
 

@@ -120,6 +120,7 @@ def test_a_cluster_leaves_the_same_rows_as_one_process(home: Home, tmp_path: Pat
     assert [one["status"] for one in dask["jobs"]].count("failed") == 2
 
 
+@pytest.mark.chaos
 def test_a_worker_that_comes_later_takes_its_share(home: Home, tmp_path: Path) -> None:
     home.standin.be_slow(0.2)
     with _on_a_cluster(home, tmp_path, 1) as (running, there):
