@@ -170,6 +170,12 @@ class IllustrationRequest(BaseModel):
     book_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     descriptions_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
+    @field_validator("aspect_ratio", "model", "only", "descriptions", mode="before")
+    @classmethod
+    def _empty_is_none(cls, given: Any) -> Any:
+        # A form that was left empty says it so.
+        return None if given in ("", [], ()) else given
+
     @field_validator("title", "author", "genre", "only", "model", "negative_prompt")
     @classmethod
     def _is_plain(cls, given: str | None) -> str | None:

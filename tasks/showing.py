@@ -96,11 +96,11 @@ def _row(links: Links, row: Any) -> dict[str, Any]:
 
 
 def _page(title: str, sheet: str, links: Links, rows: Sequence[Any]) -> str:
-    """Return the pictures as Markdown: a link to the contact sheet, and thumbnails that open their pictures."""
-    shown = [
-        f"[![{_plain(row.key)}]({links.thumbnail(row.sha256)})]({links.picture(row.sha256, row.artifact)})"
-        for row in rows[:THUMBNAILS]
-    ]
+    """Return the pictures as Markdown: a link to the contact sheet, and thumbnails.
+
+    They are no links themselves: Prefect's own pages show an image within a link as its address.
+    """
+    shown = [f"![{_plain(row.key)}]({links.thumbnail(row.sha256)})" for row in rows[:THUMBNAILS]]
     more = f" The first {THUMBNAILS} are shown here." if len(rows) > THUMBNAILS else ""
     return f"# {_plain(title)}\n\n[Contact sheet]({sheet}).{more}\n\n" + "\n".join(shown) + "\n"
 

@@ -275,6 +275,12 @@ def test_each_question_of_a_form_has_one_answer_a_title_and_is_explained(form: d
     assert "anyOf" not in str(form["$defs"])
 
 
+def test_what_a_form_leaves_empty_was_not_asked_for() -> None:
+    left = {"aspect_ratio": "", "model": "", "only": "", "descriptions": []}
+    assert ChapterRequest.model_validate({"book": "a.txt"} | left) == ChapterRequest(book="a.txt")
+    assert refusal(ChapterRequest, descriptions=[]) == "name a book or give descriptions."
+
+
 def test_what_a_run_fills_in_is_no_question_and_is_taken_all_the_same(form: dict[str, Any]) -> None:
     assert not [name for name in form["properties"] if name.endswith("sha256")]
     assert ChapterRequest(book="a.txt", book_sha256="a" * 64).book_sha256 == "a" * 64

@@ -18,6 +18,6 @@ def test_the_page_links_to_the_sheet_and_shows_so_many_thumbnails_at_most(tmp_pa
     links = links_of(Settings(home=tmp_path, gateway_url="http://127.0.0.1:9"), DirectoryBucket(tmp_path / "b"), 60)
     rows = [SimpleNamespace(key=f"p](x){one}", sha256="ab" * 32, artifact="images/ab.png") for one in range(100)]
     page = _page("Alice", links.sheet("alice-1"), links, rows)
-    assert page.count("[![p\\](x)") == THUMBNAILS and f"The first {THUMBNAILS} are shown here." in page
+    assert page.count("\n![p\\](x)") == THUMBNAILS and f"The first {THUMBNAILS} are shown here." in page
     assert "[Contact sheet](http://127.0.0.1:9/batches/alice-1/sheet?until=" in page
     assert page.count("/thumb.webp?until=") == THUMBNAILS
