@@ -84,7 +84,7 @@ async def _picture(owner: Owner, request: Request) -> Response:
     finally:
         gone.cancel()
     # A header has no letters beyond ASCII, and a folder may have.
-    headers = {MODEL: quote(owner.status().model), BATCH: str(drawn.batch)}
+    headers = {MODEL: quote(owner.model), BATCH: str(drawn.batch)}
     return Response(drawn.data, media_type="image/png", headers=headers)
 
 
@@ -116,7 +116,7 @@ async def _gone(request: Request) -> None:
 
 
 def _failed(owner: Owner, error: LimnerError) -> Response:
-    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    status = STATUSES.get(type(error), 500)
     headers: dict[str, str] = {}
     if isinstance(error, Busy):
         headers["retry-after"] = str(math.ceil(error.retry_after_seconds or RETRY_SECONDS))

@@ -53,7 +53,7 @@ class Model(Protocol):
 
 
 def room_for(batch: int) -> int:
-    """Return how many may wait before a model: two batches for each of two clients' worth of slots, 32 at least."""
+    """Return how many may wait for a model: twice as many as the ledger lets through to it, and 32 at least."""
     return max(32, 4 * batch)
 
 
@@ -71,6 +71,10 @@ class Owner:
         self._pool = ThreadPoolExecutor(self._most, "picture")
         self._began = time.monotonic()
 
+    @property
+    def model(self) -> str:
+        return self._model.model
+
     def open(self) -> None:
         """Load the model and draw a small picture with it; what goes wrong stays in `failed`."""
         try:
@@ -84,7 +88,7 @@ class Owner:
             self.failed, self.state = Broken(f"{NAME}: {type(error).__name__}: {error}"), "failed"
             return
         self._become("ready")
-        log.info("%s is ready on %s", self._model.model, self._model.status().device)
+        log.info("%s is ready on %s", self.model, self._model.status().device)
 
     async def draw(self, ordered: Ordered, stop: threading.Event) -> Drawn:
         """Draw one picture; raises ProviderError. stop: set when nobody waits for it any more."""
@@ -111,7 +115,7 @@ class Owner:
         tally = loaded.tally
         return Status(
             state=self.state,
-            model=self._model.model,
+            model=self.model,
             device=loaded.device,
             batch=self._model.batch,
             capabilities=self._model.capabilities(),
@@ -152,7 +156,7 @@ class Owner:
         )
         can = self._model.capabilities()
         if (fault := fault_of(order, can, ordered.model)) is not None:
-            raise Invalid(f"{NAME}: {self._model.model} cannot draw it: {fault}.")
+            raise Invalid(f"{NAME}: {self.model} cannot draw it: {fault}.")
         if (longest := max(len(ordered.prompt), len(ordered.negative_prompt))) > can.max_prompt:
             raise Invalid(f"{NAME}: a prompt of {longest} characters is too long; give {can.max_prompt} at most.")
         return Asked(

@@ -87,7 +87,7 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if counter % BEAT_TICKS == 0:
-            with suppress(LimnerError):  # a home without room is no reason not to draw
+            with suppress(LimnerError, OSError):  # a home without room is no reason not to draw
                 self._beat()
         if self._owner.failed is not None or (self._is_leaving and self._owner.leave()):
             self.should_exit = True

@@ -109,7 +109,9 @@ class Owners:
             owner.close()
 
     def _known(self) -> Capabilities:
-        known = (one.said.capabilities for one in self._owners if one.said is not None)
+        # Whoever is away may come back with another model.
+        heard = sorted(self._owners, key=lambda one: one.is_away)
+        known = (one.said.capabilities for one in heard if one.said is not None)
         return next(known, replace(Described().capabilities("", steps=None, guidance=None), models=()))
 
     def _in_turn(self) -> tuple[list["_Owner"], list[ProviderError]]:
@@ -158,6 +160,10 @@ class _Owner:
     @property
     def batch(self) -> int:
         return self.said.batch if self.said is not None else 1
+
+    @property
+    def is_away(self) -> bool:
+        return self._away is not None
 
     def status(self) -> Status:
         """Return what the owner says of itself; raises Busy, Unauthorised or Broken where it does not."""

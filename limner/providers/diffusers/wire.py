@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from limner.errors import BadInput, Busy, Cancelled, Invalid, ProviderError, Refused
+from limner.errors import BadInput, Busy, Cancelled, Invalid, Refused
 from limner.jobs import MAX_SEED
 from limner.providers.seam import Capabilities
 from limner.settings import Settings
@@ -24,14 +24,13 @@ from limner.signing import derived_key, signing_key
 MODEL = "x-limner-model"
 BATCH = "x-limner-batch"
 
-# Whichever the status, nothing was drawn, or it is lost: no outcome is unknown, and nothing was paid for.
+# Any other error is 500. Whichever it is, nothing was paid for, and no outcome is unknown.
 STATUSES: Mapping[type[Exception], int] = {
     BadInput: 400,
     Invalid: 400,
     Refused: 422,
     Cancelled: 409,
     Busy: 429,
-    ProviderError: 500,
 }
 
 State = Literal["loading", "warming up", "ready", "leaving", "failed"]
