@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
 
 from blocks.studio import open_studio, room_of
 from limner.errors import BadInput, BatchBroken, DiskFull, LedgerUnreachable, LimnerError, Unreachable
@@ -93,10 +100,12 @@ class _Deal:
             if fruitless == FRUITLESS:
                 raise self._why(missing)
             self._tell(dealing.begin)
-            with _cluster(self._room.rules.cluster, patience) as runner:
+            with _cluster(self._room.rules.cluster, patience, self._progress.stop) as runner:
                 self._until_dealt(runner)
             # A wrong address is told at once; later on, it was right.
             before, patience = missing, PATIENCE_SECONDS
+        if isinstance(self._error, DiskFull | Unreachable):
+            raise self._error
 
     def _until_dealt(self, runner: "DaskTaskRunner") -> None:
         """Give each worker a share, those that come later too, until all shares have ended."""
@@ -134,12 +143,12 @@ class _Deal:
             return runner.submit(render_share, parameters={"number": next(self._numbers), **self._told})
 
     def _hear(self, share: "PrefectDaskFuture[Any]") -> None:
-        """Note how a share ended; raises what would end every other one too."""
-        error = _error_of(share)
-        if isinstance(error, DiskFull | Unreachable):
+        """Note how a share ended; what would end every other one too stops them all."""
+        if self._progress.stop.is_set():
+            return
+        self._error = _error_of(share) or self._error
+        if isinstance(self._error, DiskFull | Unreachable):
             self._progress.stop.set()
-            raise error
-        self._error = error or self._error
 
     def _why(self, missing: int) -> BaseException:
         """Return why the workers bring nothing: in a worker's own sentence, where it said one."""
@@ -164,7 +173,7 @@ class _Deal:
 
 
 @contextmanager
-def _cluster(address: str, patience_seconds: float) -> "Iterator[DaskTaskRunner]":
+def _cluster(address: str, patience_seconds: float, stop: threading.Event) -> "Iterator[DaskTaskRunner]":
     """Yield a task runner that has reached the scheduler; raises Unreachable, or BadInput for what is no address."""
     from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - slow, and only there with the extra
 
@@ -180,7 +189,7 @@ def _cluster(address: str, patience_seconds: float) -> "Iterator[DaskTaskRunner]
             raise BadInput(f"{address} is no address of a Dask scheduler ({error}); write tcp://host:8786.") from None
 
     with DaskTaskRunner(address=address, client_kwargs={"timeout": CONNECT_SECONDS}) as runner:
-        _patiently(reach, patience_seconds)
+        _patiently(reach, patience_seconds, stop)
         yield runner
 
 
@@ -197,11 +206,12 @@ def _error_of(share: "PrefectDaskFuture[Any]") -> BaseException | None:
     return ended if isinstance(ended, BaseException) else None
 
 
-def _patiently(work: Callable[[], T], seconds: float) -> T:
-    """Return what `work` returns; while it raises Unreachable, wait and try again."""
+def _patiently(work: Callable[[], T], seconds: float, stop: threading.Event) -> T:
+    """Return what `work` returns; while it raises Unreachable, wait and try again, until `stop` is set."""
     retrying = Retrying(
         retry=retry_if_exception_type(Unreachable),
-        stop=stop_after_delay(seconds),
+        stop=stop_after_delay(seconds) | stop_when_event_set(stop),
+        sleep=sleep_using_event(stop),
         wait=wait_exponential_jitter(multiplier=0.2, max=2, jitter=0.5),
         reraise=True,
     )
@@ -232,7 +242,7 @@ def _in_the_room(studio: str, works_for: str) -> Iterator[Room]:
     """Yield this process's room, opened by whoever comes first; one that is in use stays as it is."""
     with _opening:
         if not _inside[studio]:
-            _patiently(lambda: asyncio.run(open_studio(studio, works_for)), PATIENCE_SECONDS)
+            _patiently(lambda: asyncio.run(open_studio(studio, works_for)), PATIENCE_SECONDS, threading.Event())
         _inside[studio] += 1
     try:
         yield room_of(studio)

@@ -203,7 +203,7 @@ def test_a_cluster_that_cannot_be_used_is_one_sentence(home: Home, tmp_path: Pat
 @pytest.mark.chaos
 @pytest.mark.timeout(600)
 def test_workers_that_die_of_each_picture_are_a_named_failure(home: Home, tmp_path: Path) -> None:
-    with cluster(tmp_path, home.environ(LIMNER_DIE_AT="call:1"), 0) as running:
+    with cluster(tmp_path, home.environ(LIMNER_DIE_AT="claim:1"), 0) as running:
         # Their nannies start them anew.
         running.add_workers(2, "--nanny")
         there = home.with_environment(LIMNER_ENGINE="dask", LIMNER_DASK_ADDRESS=running.address)
