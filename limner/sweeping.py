@@ -107,7 +107,7 @@ def settle(room: Room, batch_id: str) -> int:
     A picture that was accepted under an id is asked after by it, and never anew; what its provider has not done yet
     stays open, and so does what this studio has no provider for.
     """
-    room.forget_where_it_was(_batch(room, batch_id))
+    room.know_as(_batch(room, batch_id))
     before = _left(room, batch_id)
     with ThreadPoolExecutor(room.rules.concurrency, thread_name_prefix="settle") as pool:
         list(pool.map(partial(_settle_one, room, batch_id), before))

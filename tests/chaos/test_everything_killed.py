@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -28,7 +29,12 @@ SEED = 4
 PICTURES: Mapping[str, int] = {"threads": 78, "dask": 110, "owner": 12}
 LATENCY_SECONDS = 5.0
 
-# Whose pictures each of them makes; the first four are killed first, while they have work.
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "threads": {"deployment": BATCH, "provider": ["pollinations"]},
+    "dask": {"deployment": INTERACTIVE, "studio": "cluster", "provider": ["pollinations"]},
+    "owner": {"deployment": INTERACTIVE, "provider": ["diffusers"]},
+}
+# Whose pictures each of them makes.
 AFFECTED: Mapping[str, tuple[str, ...]] = {
     "GPU owner": ("owner",),
     "runner": ("owner", "dask"),
@@ -148,25 +154,21 @@ def _save_studio(dask: Cluster) -> None:
         LimnerStudio(engine="dask", dask_address=dask.address).save("cluster", overwrite=True)
 
 
-def _start(all_of_it: Everything, place: Path) -> None:
-    ways = {
-        "threads": {"deployment": BATCH, "provider": ["pollinations"]},
-        "dask": {"deployment": INTERACTIVE, "studio": "cluster", "provider": ["pollinations"]},
-        "owner": {"deployment": INTERACTIVE, "provider": ["diffusers"]},
-    }
-    for name, way in ways.items():
+def _start(all_of_it: Everything, place: Path, *names: str) -> None:
+    """Start some of the runs, and wait until each has its first picture."""
+    for name in names:
         places = [f"A castle with {number} towers above the lake of {name}." for number in range(PICTURES[name])]
         descriptions = write_descriptions(place / f"{name}.json", places)
-        all_of_it.runs[name] = all_of_it.up.start(name, descriptions, limit=PICTURES[name], **way)
+        all_of_it.runs[name] = all_of_it.up.start(name, descriptions, limit=PICTURES[name], **WAYS[name])
+    seconds_until(lambda: all(all_of_it.made(one) for one in names), 300)
 
 
-def _in_turn() -> list[str]:
-    """Return who is killed, in an order by chance that is always the same."""
-    chance = random.Random(SEED)
-    first, then = list(AFFECTED)[:4], list(AFFECTED)[4:]
-    chance.shuffle(first)
-    chance.shuffle(then)
-    return [*first, *then]
+def _kill_in_turn(all_of_it: Everything, *runs: str) -> None:
+    """Kill whoever makes the pictures of these runs, in an order by chance that is always the same."""
+    names = [name for name, affected in AFFECTED.items() if set(affected) <= set(runs)]
+    random.Random(SEED).shuffle(names)
+    for name in names:
+        print(f"{name}: {all_of_it.kill(name):.1f} s until {RECOVERED} more of its pictures were there")
 
 
 @pytest.mark.chaos
@@ -178,10 +180,10 @@ def test_whoever_is_killed_all_pictures_are_there_and_none_twice(standin: Runnin
     with tempfile.TemporaryDirectory() as place, everything(Path(place), standin) as all_of_it:
         up = all_of_it.up
         _save_studio(all_of_it.dask)
-        _start(all_of_it, tmp_path)
-        seconds_until(lambda: all(all_of_it.made(one) for one in PICTURES), 300)
-        for name in _in_turn():
-            print(f"{name}: {all_of_it.kill(name):.1f} s until {RECOVERED} more of its pictures were there")
+        _start(all_of_it, tmp_path, "dask", "owner")
+        _kill_in_turn(all_of_it, "dask", "owner")
+        _start(all_of_it, tmp_path, "threads")
+        _kill_in_turn(all_of_it, "threads")
         ended = seconds_until(lambda: all(up.state(one) == "Completed" for one in all_of_it.runs.values()), 400)
         print(f"after the last kill, all had ended {ended:.1f} s later")
         assert {name: all_of_it.made(name) for name in PICTURES} == PICTURES
