@@ -23,7 +23,7 @@ from prefect.utilities.annotations import quote
 
 from blocks.studio import room_of
 from limner import press as craft
-from limner import uploads
+from limner.bucket.uploads import brought
 from limner.chain import Turn
 from limner.errors import BatchShort, DiskFull, LimnerError, Unreachable
 from limner.jobs import Plan
@@ -220,7 +220,7 @@ def _batch(
     )
 
     def work() -> Batch:
-        with uploads.brought(room.bucket, pinned, request.owner) as readable:
+        with brought(room.bucket, pinned, request.owner) as readable:
             return craft.store_plan(room, asker, plan(readable), pinned.slug)
 
     return craft.find_plan(room, asker) or make_plan(work)

@@ -23,10 +23,11 @@ from deployments.gateway.desk import Desk, desk_of
 from deployments.gateway.kinds import KINDS, QUEUES
 from deployments.gateway.standing import Seen
 from deployments.gateway.watching import Watch
+from limner.bucket.uploads import keep
 from limner.ledger import replies, reports
 from limner.reading.descriptions_file import MAX_FILE_BYTES
 from limner.requests import PINS, IllustrationRequest, faults
-from limner.uploads import FILES, keep, upload_of
+from limner.uploads import FILES, upload_of
 
 # Descriptions that a file may hold, and as much again for how JSON writes them.
 MAX_BODY_BYTES = 2 * MAX_FILE_BYTES

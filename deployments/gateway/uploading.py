@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, Response
 from deployments.gateway.answering import Refusal
 from deployments.gateway.bodies import received
 from deployments.gateway.desk import desk_of
+from limner.bucket.uploads import keep
 from limner.requests import MAX_BOOK_BYTES
-from limner.uploads import keep
 
 # Each is in memory as a whole while it is stored.
 _AT_ONCE = 4

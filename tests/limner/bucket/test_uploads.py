@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from limner.bucket.directory import DirectoryBucket
+from limner.bucket.uploads import brought, keep
 from limner.errors import BadInput
 from limner.reading.descriptions_file import load_descriptions
 from limner.requests import ChapterRequest
-from limner.uploads import brought, keep, upload_of
+from limner.uploads import upload_of
 
 BOOK = b"CHAPTER I\n\nDown the rabbit-hole."
 
