@@ -1,5 +1,6 @@
 """One Prefect API for the tests that only need one: its start takes seconds."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,3 +22,11 @@ def used(home: Path) -> Iterator[str]:
         yield user.enters()
         user.leaves()
     assert not keepers(home)
+
+
+@pytest.fixture
+def stack_home() -> Iterator[Path]:
+    """A home for a stack with a PostgreSQL of its own."""
+    # Not in pytest's own folder: each pytest that starts on this machine closes that to the server's account.
+    with tempfile.TemporaryDirectory() as place:
+        yield Path(place) / "home"

@@ -40,17 +40,17 @@ def belonging_to(home: Path) -> list[str]:
 
 
 @pytest.fixture
-def api(tmp_path: Path) -> Iterator[httpx.Client]:
-    """The Prefect API of a stack that is up in `tmp_path`; it goes down with the test."""
+def api(stack_home: Path) -> Iterator[httpx.Client]:
+    """The Prefect API of a stack that is up in `stack_home`; it goes down with the test."""
     port, gateway = free_port(), free_port()
-    done = limner(tmp_path, "up", "--detach", "--port", port, "--gateway-port", gateway)
+    done = limner(stack_home, "up", "--detach", "--port", port, "--gateway-port", gateway)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"http://127.0.0.1:{port}" in done.stdout and f"http://127.0.0.1:{gateway}" in done.stdout
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", trust_env=False, timeout=30) as client:
             yield client
     finally:
-        limner(tmp_path, "down")
+        limner(stack_home, "down")
 
 
 def parts(home: Path) -> dict[str, dict[str, Any]]:
@@ -77,21 +77,21 @@ def ends(api: httpx.Client, run: str) -> str:
     return str(api.get(f"/flow_runs/{run}").json()["state"]["type"])
 
 
-def test_up_is_healthy_and_only_once_and_down_leaves_nothing(tmp_path: Path, api: httpx.Client) -> None:
+def test_up_is_healthy_and_only_once_and_down_leaves_nothing(stack_home: Path, api: httpx.Client) -> None:
     """Told in order, since each start takes many seconds."""
-    found = parts(tmp_path)
+    found = parts(stack_home)
     assert set(found) == PARTS and all(one["healthy"] for one in found.values())
 
     deployments = api.post("/deployments/filter", json={}).json()
     assert {one["name"] for one in deployments} >= {"illustrate-chapter", "illustrate-book"}
     ui = str(api.base_url).removesuffix("/api/")
     assert httpx.get(ui, trust_env=False, follow_redirects=True).text.lstrip().lower().startswith("<!doctype html")
-    assert postgres_runs(tmp_path)
+    assert postgres_runs(stack_home)
 
     # What is there is left as it is.
-    assert "already up" in limner(tmp_path, "up").stdout
-    assert len(keepers(tmp_path)) == 1
-    assert "as they should be" in limner(tmp_path, "bootstrap").stdout
+    assert "already up" in limner(stack_home, "up").stdout
+    assert len(keepers(stack_home)) == 1
+    assert "as they should be" in limner(stack_home, "bootstrap").stdout
     assert len(api.post("/deployments/filter", json={}).json()) == len(deployments)
     queues = api.post("/work_pools/cpu/queues/filter", json={}).json()
     assert {one["name"]: one["priority"] for one in queues}["interactive"] == 1
@@ -103,30 +103,30 @@ def test_up_is_healthy_and_only_once_and_down_leaves_nothing(tmp_path: Path, api
     for name in ("gateway", "runner"):
         os.kill(psutil.Process(found[name]["pid"]).children()[0].pid, signal.SIGKILL)
     assert becomes(
-        lambda: {parts(tmp_path)[one]["pid"] for one in ("gateway", "runner")}.isdisjoint(
+        lambda: {parts(stack_home)[one]["pid"] for one in ("gateway", "runner")}.isdisjoint(
             {found[one]["pid"] for one in ("gateway", "runner")}
         ),
         30,
     )
-    assert becomes(lambda: all(one["healthy"] for one in parts(tmp_path).values()), 60)
+    assert becomes(lambda: all(one["healthy"] for one in parts(stack_home).values()), 60)
 
-    down = limner(tmp_path, "down")
+    down = limner(stack_home, "down")
     assert down.returncode == 0 and "is down" in down.stdout
-    assert not belonging_to(tmp_path) and not postgres_runs(tmp_path)
-    assert limner(tmp_path, "status").returncode == 1
+    assert not belonging_to(stack_home) and not postgres_runs(stack_home)
+    assert limner(stack_home, "status").returncode == 1
 
 
 @pytest.mark.chaos
-def test_nothing_of_a_killed_stack_lives_on_and_the_next_one_comes_up(tmp_path: Path) -> None:
+def test_nothing_of_a_killed_stack_lives_on_and_the_next_one_comes_up(stack_home: Path) -> None:
     ports = ("--port", free_port(), "--gateway-port", free_port())
     for _ in range(2):
-        assert limner(tmp_path, "up", "--detach", *ports).returncode == 0
-        here = running(tmp_path)
+        assert limner(stack_home, "up", "--detach", *ports).returncode == 0
+        here = running(stack_home)
         assert here is not None
         os.kill(here.pid, signal.SIGKILL)
-        assert becomes(lambda: not belonging_to(tmp_path), 40), belonging_to(tmp_path)
-        assert not postgres_runs(tmp_path)
-        assert "not up" in limner(tmp_path, "down").stdout
+        assert becomes(lambda: not belonging_to(stack_home), 40), belonging_to(stack_home)
+        assert not postgres_runs(stack_home)
+        assert "not up" in limner(stack_home, "down").stdout
 
 
 @pytest.mark.parametrize("option", ["--port", "--gateway-port"])
