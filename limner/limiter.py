@@ -5,8 +5,8 @@
         slot.good()              # free for the next call while this answer is looked at
 
 Those of this process who want the same provider stand in line, and among equals owners take turns; only the first of
-each owner asks the ledger.
-What is allowed, and what has gone wrong, stands in `limner/ledger/limits.py`. Knows nothing of jobs and answers.
+each owner asks the ledger. What is allowed, and what has gone wrong, stands in `limner/ledger/limits.py`. Knows nothing
+of jobs and answers.
 """
 
 import bisect
@@ -406,7 +406,7 @@ class _Line:
             return waiter.is_asking
 
     def could_not(self, waiter: _Waiter) -> None:
-        """Give a call back that was not to be had; only those whom it held up need to know."""
+        """Give a call back that was not to be had; only those whom the asking held up need to know."""
         with self._lock:
             self._busy -= 1
             waiter.is_asking = False

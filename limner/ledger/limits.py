@@ -182,8 +182,8 @@ _IS_SANE = "next_call_at < clock_timestamp() + make_interval(secs => :interval +
 # Who waits at a provider, in the order they are served: by priority; then in rounds, in which each owner has one call,
 # the one served longest ago first; then by who asked first.
 _IN_LINE = """
-    select id, (row_number() over (order by priority, round, served_at nulls first, asked_at, id) - 1)::int as ahead,
-           owner, priority, served_at
+    select id, served_at,
+           (row_number() over (order by priority, round, served_at nulls first, asked_at, id) - 1)::int as ahead
       from (
         select id, owner, priority, asked_at, served_at,
                row_number() over (partition by priority, owner order by asked_at, id) as round
@@ -194,16 +194,16 @@ _WAITING = """
     select id, provider, owner, priority, asked_at from slots
      where provider = :provider and granted_at is null and lease_until > clock_timestamp()
 """
-
-# The conditions of the grant are on the provider's own row, so that whoever waited for its lock judges it anew; who is
-# ahead is judged by what was committed before, and an error there costs a place in line, never a limit. A clock that
-# was set back must not stop a provider: no next call is further off than an interval and a minute. Whoever lost the
-# answer asks again: they have their slot by then.
 _AND_MINE = """
        and id <> :id
      union all
     select cast(:id as text), cast(:provider as text), cast(:owner as text), cast(:priority as int), asked_at from mine
 """
+
+# The conditions of the grant are on the provider's own row, so that whoever waited for its lock judges it anew; who is
+# ahead is judged by what was committed before, and an error there costs a place in line, never a limit. A clock that
+# was set back must not stop a provider: no next call is further off than an interval and a minute. Whoever lost the
+# answer asks again: they have their slot by then.
 _ASK = text(f"""
     with mine as (
         select coalesce((select asked_at from slots where id = :id),
@@ -339,7 +339,7 @@ _RECOUNT = text(f"""
     returning pg_notify('{CHANNEL}', :payload)
 """)  # noqa: S608 - our own words
 _QUEUE = text(f"""
-    select holder, slots.owner, slots.priority, ahead
+    select holder, owner, priority, ahead
       from slots left join ({_IN_LINE.format(waiting=_WAITING)}) as in_line using (id)
      where provider = :provider and lease_until > clock_timestamp() order by ahead nulls first
 """)  # noqa: S608 - our own words
