@@ -4,7 +4,7 @@ One process calls the pipeline itself, in full batches; another is the owner, as
 picture after the other. Both have the model loaded and warm, and take turns. Prints the ratio, median of the rounds,
 the batches that the owner needed over those it would need were all full, and how often a model was loaded.
 
-    python -m benchmarks.gpu_owner [--pictures 64] [--batch 4] [--clients 20] [--steps 4] [--side 128] [--rounds 3]
+    python -m benchmarks.gpu_owner [--pictures 32] [--batch 4] [--clients 20] [--steps 4] [--side 64] [--rounds 3]
 
 With LIMNER_DIFFUSERS_MODEL it is that model, on the best device of this machine; else one of a few megabytes.
 """
@@ -154,11 +154,11 @@ def _be_bare(asked: argparse.Namespace) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--pictures", type=int, default=32)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -176,13 +176,17 @@ class Gathering(Generic[Wanted, Drawn]):
 
     def _leads(self, place: Place[Wanted, Drawn]) -> bool:
         """Wait until the place is over, or the first in line before an idle model; raises the reason to leave."""
-        while not place.is_over:
-            if self._leader is place:
-                return True
-            if (reason := place.reason_to_leave()) is not None:
-                self._withdraw(place)
-                raise reason
-            place.called.wait(LOOK_SECONDS)
+        try:
+            while not place.is_over:
+                if self._leader is place:
+                    return True
+                if (reason := place.reason_to_leave()) is not None:
+                    raise reason
+                place.called.wait(LOOK_SECONDS)
+        except BaseException:
+            # However its thread was interrupted: nobody else would ever draw for this place's turn.
+            self._withdraw(place)
+            raise
         return False
 
     def _withdraw(self, place: Place[Wanted, Drawn]) -> None:

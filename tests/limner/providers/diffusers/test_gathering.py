@@ -250,3 +250,22 @@ def test_the_line_goes_on_when_whose_turn_has_come_is_not_wanted_any_more() -> N
         painter.let()
         assert stays.result(20) == "B"
         assert gone.exception(20) is None or isinstance(gone.exception(20), Cancelled)
+
+
+def test_whose_thread_is_interrupted_leaves_no_gap_in_the_line() -> None:
+    painter, interrupted = Painter(), threading.Event()
+
+    def leave() -> ProviderError | None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        pictures, _ = held(painter, pool)
+        gone = ask(pictures, pool, "a", leave=leave)
+        stays = ask(pictures, pool, "b")
+        interrupted.set()
+        assert isinstance(gone.exception(20), KeyboardInterrupt)
+        painter.let()
+        assert stays.result(20) == "B"
+    assert painter.batches[1:] == [["b"]]
