@@ -9,6 +9,7 @@ from limner.settings import Settings, read_settings
 
 app = typer.Typer(help="One process of a stack; limner up starts them all.", no_args_is_help=True)
 
+
 def _settings(name: str) -> Settings:
     """Return the settings, with the process's log as they say."""
     settings = read_settings()
