@@ -32,8 +32,9 @@ from limner.uploads import FILES, upload_of
 # Descriptions that a file may hold, and as much again for how JSON writes them.
 MAX_BODY_BYTES = 2 * MAX_FILE_BYTES
 
-# Prefect takes parameters of 512 KB; descriptions beyond this go by the bucket.
-INLINE_BYTES = 256 * 1024
+# Prefect takes parameters of 512 KB, and gives them back with every look at a run; descriptions beyond this go by the
+# bucket.
+INLINE_BYTES = 32 * 1024
 
 # The longest that an answer is held back.
 MAX_WAIT_SECONDS = 60.0
@@ -66,7 +67,9 @@ async def submit(request: Request) -> Response:
     asked = await _validated(_Asked, await json_of(request, MAX_BODY_BYTES))
     wanted = await _wanted(desk, owner, asked)
     run, is_new = await _run_of(desk, owner, asked, wanted, key)
-    return _told(desk, standing.seen(run, None), 201 if is_new else 200)
+    if is_new:
+        return _told(desk, standing.seen(run, None), 201)
+    return _told(desk, (await standing.look(desk, [str(run.id)]))[str(run.id)])
 
 
 async def show(request: Request) -> Response:

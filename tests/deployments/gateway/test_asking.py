@@ -17,8 +17,8 @@ REQUEST = {"title": "Alice", "genre": "fantasy", "descriptions": DESCRIPTIONS, "
 
 
 def submit(app: httpx.Client, key: str | None = None, **more: Any) -> httpx.Response:
-    asked = {"kind": "illustrate-chapter", "request": REQUEST} | more
-    return app.post("/v1/requests", json=asked, headers={"Idempotency-Key": key or uuid4().hex})
+    asked = json.dumps({"kind": "illustrate-chapter", "request": REQUEST} | more)
+    return app.post("/v1/requests", content=asked, headers={"Idempotency-Key": key or uuid4().hex})
 
 
 def test_asks_follows_and_gets_every_picture_by_its_link(house: House) -> None:
@@ -94,6 +94,8 @@ def test_a_part_of_a_reply_is_there_while_the_rest_is_made_and_news_are_waited_f
         ({"request": REQUEST | {"book_sha256": "a" * 64}}, 422, "book_sha256 is filled in by the run; leave it out."),
         ({"request": REQUEST | {"title": "a\0b"}}, 422, "request.title: there is a control character"),
         ({"request": []}, 422, "request: Input should be a valid dictionary"),
+        ({"request": {"\ud800": 1}}, 422, "request: Input should be a valid string"),
+        ({"request": REQUEST | {"title": "\ud800"}}, 422, "request.title: "),
         ({"interactive": "perhaps"}, 422, "interactive: Input should be a valid boolean"),
     ],
 )
@@ -167,3 +169,4 @@ def test_more_descriptions_than_prefect_takes_go_by_the_bucket(house: House) -> 
         assert (first.status_code, again.status_code) == (201, 200), first.text
         ended = app.get(f"/v1/requests/{first.json()['id']}?wait=60").json()
         assert ended["state"] == "complete" and ended["counts"]["made"] == 1, ended
+        assert submit(app, "many", request=request).json() == ended
