@@ -29,6 +29,7 @@ from deployments.prefect_settings import shown
 from limner.errors import BadInput, LimnerError, Unreachable
 from limner.home.layout import folder
 from limner.home.ledger import open_ledger
+from limner.home.local_token import local_token
 from limner.home.locks import Lock
 from limner.settings import Settings
 
@@ -94,6 +95,7 @@ def up(settings: Settings, port: int | None, say: Say) -> None:
     with _ending(ended), prefect_api(settings, port=_port(settings, port)) as url:
         try:
             with _ledger(settings):
+                _keep_a_token(settings)
                 say("Registering blocks, work pools and queues.")
                 asyncio.run(register())
                 _run(settings, url, ended, say)
@@ -295,6 +297,15 @@ def _ledger(settings: Settings) -> Iterator[None]:
         yield
     finally:
         stop_postgres(settings.home)
+
+
+def _keep_a_token(settings: Settings) -> None:
+    """Have a token in the home with which apps of this machine ask the gateway."""
+    ledger = open_ledger(settings)
+    try:
+        local_token(settings, ledger)
+    finally:
+        ledger.close()
 
 
 def _leave_no_ledger(settings: Settings) -> None:

@@ -29,6 +29,7 @@ from limner.ledger.limits import Breaker, Ended, Place, Reply, State, Terms
 from limner.ledger.notices import Notices
 from limner.ledger.opening import Ledger
 from limner.providers.seam import Limits
+from limner.tiers import BATCH_STEP
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Limiter:
         line = self._line(provider)
         waiter = _Waiter(
             Place(uuid4().hex, provider, self._holder.name, priority, owner),
-            _terms(limits),
+            _terms(limits, priority),
             stop,
             patience_seconds,
             is_last_hope,
@@ -462,8 +463,9 @@ class _Line:
         return due
 
 
-def _terms(limits: Limits) -> Terms:
-    at_once = rows.ANY if limits.calls_at_once is None else limits.calls_at_once
+def _terms(limits: Limits, priority: int) -> Terms:
+    spare = limits.spare if priority < BATCH_STEP else 0
+    at_once = rows.ANY if limits.calls_at_once is None else limits.calls_at_once + spare
     return Terms(at_once, 60.0 / limits.calls_a_minute if limits.calls_a_minute else 0.0)
 
 

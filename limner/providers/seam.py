@@ -46,10 +46,14 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a service allows, over all processes together; None is without limit."""
+    """What a service allows, over all processes together; None is without limit.
+
+    spare: calls beyond calls_at_once, for what somebody waits for; of a provider that lets those go first by itself.
+    """
 
     calls_at_once: int | None = None
     calls_a_minute: float | None = None
+    spare: int = 0
 
 
 @dataclass(frozen=True, slots=True)

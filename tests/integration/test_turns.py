@@ -12,6 +12,7 @@ from limner import press
 from limner.ledger.opening import Ledger
 from limner.limiter import _Waiter
 from limner.providers.seam import Asked, Limits
+from limner.tiers import BATCH_STEP
 from tests.integration.limiting import Calling, OpenParty, Party, parties
 from tests.integration.pressing import OpenRoom, Painter, asker, carry_on, castles, illustrate, in_threads, planned
 
@@ -151,6 +152,18 @@ def test_an_interactive_order_overtakes_a_batch_of_500_within_one_call(open_room
     ended = in_threads([lambda: carry_on(batch_room, long), interactive])
     assert not any(isinstance(one, Exception) for one in ended), ended
     assert studio.order[:8] == [("mary", 101)] * 4 + [("john", 3)] * 3 + [("mary", 101)]
+
+
+def test_what_somebody_waits_for_may_have_more_calls_where_the_provider_puts_it_first(open_party: OpenParty) -> None:
+    party, limits = open_party(), Limits(calls_at_once=1, spare=1)
+    first = Calling(party, limits, BATCH_STEP + 1).gets_in()
+    later = Calling(party, limits, BATCH_STEP + 1)
+    until(lambda: value(party.ledger, IN_LINE) == 1, "it does not wait")
+    urgent = Calling(party, limits, 1).gets_in()
+    assert not later.has_slot.is_set()
+    urgent.let_go()
+    first.let_go()
+    later.gets_in().let_go()
 
 
 def test_two_owners_batches_alternate(open_room: OpenRoom) -> None:

@@ -66,8 +66,12 @@ class Owners:
 
     @property
     def limits(self) -> Limits:
-        """Two batches for each owner: one is drawn while the next waits. All others wait in the ledger's line."""
-        return self._told_limits or Limits(calls_at_once=sum(2 * one.batch for one in self._owners))
+        """Two batches for each owner: one is drawn while the next waits. All others wait in the ledger's line.
+
+        What somebody waits for need not: in an owner's own line it is before the batch that waits there.
+        """
+        batches = sum(one.batch for one in self._owners)
+        return self._told_limits or Limits(calls_at_once=2 * batches, spare=batches)
 
     def estimate_usd(self, order: Order, model: str | None = None) -> float:  # noqa: ARG002 - nothing costs
         return 0.0

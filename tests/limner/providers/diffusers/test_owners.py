@@ -76,7 +76,7 @@ def test_a_picture_is_drawn_by_the_owner_and_costs_nothing(painter: Painter, own
 def test_what_it_can_do_and_how_many_at_once_is_what_the_owner_says(owner: str) -> None:
     provider = owners_at([owner], TOKEN)
     assert provider.capabilities().models == ("oil on canvas",)
-    assert provider.limits == Limits(calls_at_once=8)
+    assert provider.limits == Limits(calls_at_once=8, spare=4)
     assert owners_at([owner], TOKEN, limits=Limits(3, 5)).limits == Limits(3, 5)
     assert why_not(provider, Order("chapter", "a fox"), "watercolour") == "it has no model watercolour"
 
