@@ -18,7 +18,7 @@ from uuid import UUID
 
 import psutil
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.states import AwaitingRetry, Cancelled, Crashed
@@ -222,7 +222,7 @@ async def _suspects(room: Room, client: PrefectClient) -> list[Suspect]:
 
 
 async def _our_deployments(client: PrefectClient) -> list[UUID]:
-    there = await client.read_deployments(deployment_filter=DeploymentFilter(), limit=_PAGE)
+    there = await client.read_deployments(limit=_PAGE)
     return [one.id for one in there if (one.entrypoint or "").startswith(ENTRYPOINT)]
 
 

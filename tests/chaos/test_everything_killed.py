@@ -6,8 +6,9 @@ Three batches on one stack: one in a flow process under a worker, one on a Dask 
 import importlib
 import random
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,9 @@ class S3:
     def kill(self) -> None:
         port = self.settings.endpoint.rpartition(":")[2]
         for process in psutil.Process().children():
-            if f"127.0.0.1:{port}" in process.cmdline():
-                kill(process)
+            with suppress(psutil.ZombieProcess):
+                if f"127.0.0.1:{port}" in process.cmdline():
+                    kill(process)
         self.end()
         self._running.enter_context(s3_server(self._folder, int(port)))
 
@@ -91,7 +93,7 @@ class Everything:
             "PostgreSQL": lambda: kill(self.up.postgres()),
             "S3 server": self.s3.kill,
             "GPU owner": lambda: kill(*self.up.processes("serve gpu-owner")),
-            "Dask worker": self._kill_dask_worker,
+            "Dask worker": lambda: kill_child(self.dask.workers[0]),
             "Dask scheduler": self.dask.restart_scheduler,
         }
 
@@ -112,10 +114,25 @@ class Everything:
         assert process is not None, "the run is at work"
         kill(process)
 
-    def _kill_dask_worker(self) -> None:
-        kill_child(self.dask.workers[0])
-        del self.dask.workers[0]
-        self.dask.add_workers(1, "--no-nanny")
+
+@contextmanager
+def supervised(dask: Cluster) -> Iterator[None]:
+    """Start a worker anew whenever one has ended, as it does when its scheduler is gone."""
+    ended = threading.Event()
+
+    def supervise() -> None:
+        while not ended.wait(1.0):
+            living = [one for one in dask.workers if one.poll() is None]
+            gone, dask.workers = len(dask.workers) - len(living), living
+            dask.add_workers(gone, "--no-nanny")
+
+    thread = threading.Thread(target=supervise)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _s3_variables(settings: S3Settings) -> dict[str, str]:
@@ -143,6 +160,7 @@ def everything(place: Path, standin: Running) -> Iterator[Everything]:
         }
         ours = {**child_environment(), "LIMNER_HOME": str(home), **turned_on("pollinations", standin), **told}
         dask = running.enter_context(cluster(place, ours, 2))
+        running.enter_context(supervised(dask))
         yield Everything(running.enter_context(stack(home, standin, **told)), dask, s3)
 
 
