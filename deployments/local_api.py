@@ -268,14 +268,19 @@ def _answers(url: str, seconds: float) -> bool:
     return asked(f"{url}/ready", seconds) is not None
 
 
-def asked(url: str, seconds: float, body: object | None = None) -> bytes | None:
-    """Return what an address on this machine answers with 200, to a GET or to a POST of JSON; None for all else."""
+def asked(url: str, seconds: float, body: object | None = None, refusal: int | None = None) -> bytes | None:
+    """Return what an address on this machine answers with 200, to a GET or to a POST of JSON; None for all else.
+
+    refusal: another status whose answer counts too.
+    """
     headers = {"Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
     try:
         with _direct.open(urllib.request.Request(url, data, headers), timeout=seconds) as answer:  # noqa: S310
             return bytes(answer.read()) if answer.status == 200 else None
-    except (OSError, urllib.error.URLError, ValueError, http.client.HTTPException):
+    except urllib.error.HTTPError as error:
+        return bytes(error.read()) if error.code == refusal else None
+    except (OSError, ValueError, http.client.HTTPException):
         return None
 
 

@@ -37,6 +37,16 @@ class Part:
     address: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A part of a stack that is up, as it was last seen."""
+
+    name: str
+    pid: int
+    healthy: bool
+    address: str = ""
+
+
 class Process:
     """A part that runs."""
 

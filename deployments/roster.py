@@ -5,12 +5,12 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from deployments.bootstrap import BATCH, INTERACTIVE
 from deployments.local_api import asked
-from deployments.parts import Part
+from deployments.parts import Part, Standing
 from limner.home.alive import forget, is_alive
 from limner.settings import Settings
 
@@ -94,6 +94,13 @@ def worker_command(pool: str, queues: tuple[str, ...], name: str = "", limit: in
     command += ["--name", name] if name else []
     command += [word for queue in queues for word in ("--work-queue", queue)]
     return (*command, "--install-policy", "never")
+
+
+def gateway_finds(what: str, found: Iterable[Standing]) -> bool:
+    """Say whether the gateway of these parts calls something it stands on ready."""
+    here = next((one.address for one in found if one.name == "gateway"), "")
+    said = asked(f"{here}/ready", seconds=10.0, refusal=503)
+    return said is not None and json.loads(said).get(what) == "ready"
 
 
 def answers(url: str) -> bool:

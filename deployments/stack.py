@@ -24,7 +24,7 @@ import psutil
 from deployments import parts, roster
 from deployments.bootstrap import apply_deployments, prefect_yaml, register
 from deployments.local_api import child_environment, prefect_api, running_api
-from deployments.parts import Process
+from deployments.parts import Process, Standing
 from deployments.prefect_settings import shown
 from limner.errors import BadInput, LimnerError, Unreachable
 from limner.home.layout import folder
@@ -41,16 +41,6 @@ WATCH_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A part of a stack that is up, as the stack last saw it."""
-
-    name: str
-    pid: int
-    healthy: bool
-    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +121,7 @@ def status(settings: Settings) -> list[Standing]:
     shared = [
         Standing("prefect-api", api.pid if api else 0, roster.answers(f"{here.url}/ready"), shown(here.url)),
         Standing("ledger", 0, _ledger_answers(settings)),
+        Standing("bucket", 0, roster.gateway_finds("bucket", here.parts)),
     ]
     return [*shared, *(replace(one, healthy=one.healthy and psutil.pid_exists(one.pid)) for one in here.parts)]
 

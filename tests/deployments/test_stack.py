@@ -17,7 +17,7 @@ from limner.home.postgres import postgres_runs
 from tests.deployments.test_command_line import limner
 from tests.deployments.users import becomes, keepers
 
-PARTS = {"prefect-api", "ledger", "gateway", "sweeper", "runner", "worker-cpu"}
+PARTS = {"prefect-api", "ledger", "bucket", "gateway", "sweeper", "runner", "worker-cpu"}
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
