@@ -77,7 +77,7 @@ def _owners(settings: Settings, gpus: list[str]) -> Iterator[Part]:
 def _worker(settings: Settings, api_url: str, name: str, pool: str, gpu: str) -> Part:
     # Where no process waits for them, interactive runs go the way of all others.
     queues = (BATCH, DEFAULT) if settings.warm_processes else (INTERACTIVE, BATCH, DEFAULT)
-    called = f"limner-{name}-{socket.gethostname()}-{os.getpid()}"
+    called = worker_name(name)
     environment = {"PREFECT_WORKER_QUERY_SECONDS": "2"} | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu else {})
     command = worker_command(pool, queues, called)
     return Part(f"worker-{name}", command, partial(_is_online, api_url, pool, called), environment)
@@ -86,6 +86,11 @@ def _worker(settings: Settings, api_url: str, name: str, pool: str, gpu: str) ->
 def serving(name: str, *more: str) -> tuple[str, ...]:
     """Return what `python -m` runs for `limner serve NAME`."""
     return ("deployments.command_line", "serve", name, *more)
+
+
+def worker_name(what: str) -> str:
+    """Return a worker's name: the sweeper reads in it on which host its runs' processes are."""
+    return f"limner-{what}-{socket.gethostname()}-{os.getpid()}"
 
 
 def worker_command(pool: str, queues: tuple[str, ...], name: str = "", limit: int = WORKER_LIMIT) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from deployments.local_api import child_environment, prefect_api
-from deployments.roster import worker_command
+from deployments.roster import worker_command, worker_name
 from limner.settings import Settings
 
 
@@ -15,7 +15,13 @@ def serve(settings: Settings, pool: str, queues: tuple[str, ...], limit: int) ->
     It tells how it is at /health, on the port that PREFECT_WORKER_WEBSERVER_PORT names (8080).
     """
     with prefect_api(settings, while_waiting=lambda: None):
-        command = [sys.executable, "-P", "-m", *worker_command(pool, queues, limit=limit), "--with-healthcheck"]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            *worker_command(pool, queues, worker_name(pool), limit),
+            "--with-healthcheck",
+        ]
         with subprocess.Popen(command, env=child_environment()) as process:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda told, _frame: process.send_signal(told))

@@ -20,8 +20,8 @@ Request = TypeVar("Request")
 def keep(bucket: Bucket, owner: str, data: bytes, name: str) -> str:
     """Store an owner's file, and return how a request names it; raises BadInput for a name that no file can have."""
     upload = Upload.of(owner, data, name)
-    if not bucket.exists(upload.key):
-        bucket.put(upload.key, data, "application/octet-stream")
+    # Also one that is there: its age is counted from the last time that somebody wanted it.
+    bucket.put(upload.key, data, "application/octet-stream")
     return upload.reference
 
 
