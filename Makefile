@@ -24,7 +24,7 @@ demo: base
 test: dev
 	@$(MAKE) --no-print-directory local || \
 		echo "No build of torch for any processor is to be had here: the tests of a local model are left out." >&2
-	@$(run) pytest
+	@$(run) pytest -n 2 --dist loadfile
 
 check: dev
 	@$(run) ruff check --quiet

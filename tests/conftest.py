@@ -70,7 +70,7 @@ def open_room(ledger_url: str, tmp_path: Path) -> Iterator[OpenRoom]:
 
 @pytest.fixture(scope="session")
 def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["House"]:
-    """A gateway over a ledger, a bucket and a Prefect API of its own, with a runner in this process."""
+    """A gateway over a ledger, a bucket and a Prefect API, in a process of its own that makes what is scheduled."""
     from tests.deployments.gateway.house import house as opened
 
     ask(postgres, f"create database ledger_of_house template {_TEMPLATE}")

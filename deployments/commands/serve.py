@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from deployments import run_lines
 from limner.settings import Settings, read_settings
 
 app = typer.Typer(help="One process of a stack; limner up starts them all.", no_args_is_help=True)
@@ -12,6 +11,8 @@ app = typer.Typer(help="One process of a stack; limner up starts them all.", no_
 
 def _settings(name: str) -> Settings:
     """Return the settings, with the process's log as they say."""
+    from deployments import run_lines  # noqa: PLC0415
+
     settings = read_settings()
     run_lines.set_up(settings, name)
     return settings

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from deployments import run_lines
 from limner.settings import read_settings
 
 
@@ -16,7 +15,7 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return once everything is healthy.")] = False,
 ) -> None:
     """Start everything on this machine, with blocks, work pools and deployments; stay until Ctrl-C."""
-    from deployments import stack  # noqa: PLC0415
+    from deployments import run_lines, stack  # noqa: PLC0415
 
     settings = read_settings()
     run_lines.set_up(settings, "up")
