@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -77,7 +78,7 @@ class _Runner:
     # Entrypoints of flows that are loaded before a run needs them.
     preload: list[str]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    ready: "asyncio.Queue[Warm]" = field(default_factory=asyncio.Queue)
+    ready: deque[Warm] = field(default_factory=deque)
     all: set[Warm] = field(default_factory=set)
     given: list[Warm] = field(default_factory=list)
     leaving: bool = False
@@ -109,7 +110,7 @@ class _Runner:
         loop.remove_reader(warm.pipe.fileno())
         with suppress(EOFError, OSError):
             warm.pipe.recv()
-            self.ready.put_nowait(warm)
+            self.ready.append(warm)
 
     def _has_ended(self, warm: Warm) -> None:
         loop = asyncio.get_running_loop()
@@ -118,6 +119,8 @@ class _Runner:
         warm.process.join()
         warm.pipe.close()
         self.all.discard(warm)
+        with suppress(ValueError):
+            self.ready.remove(warm)
         if warm.run is not None:
             self.ended.append(warm)
             self.wake.set()
@@ -134,19 +137,20 @@ class _Runner:
                 await asyncio.wait_for(self.wake.wait(), POLL_SECONDS)
             self.wake.clear()
             try:
+                # First, so that nothing is said of a run that somebody has begun again meanwhile.
+                while self.ended:
+                    await self._close(self.ended[0])
+                    self.ended.pop(0)
                 for pool in self.pools:
                     await self._take(pool)
                 await self._cancel()
                 await self._note()
-                while self.ended:
-                    await self._close(self.ended[0])
-                    self.ended.pop(0)
             except Exception as error:  # the API is away for a moment; the next look finds the same
                 _log.warning("The Prefect API did not answer (%s: %s); asking again", type(error).__name__, error)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _take(self, pool: str) -> None:
-        while not self.ready.empty():
+        while self.ready:
             found = await self.client.get_scheduled_flow_runs_for_work_pool(
                 pool, work_queue_names=[INTERACTIVE], scheduled_before=datetime.now(UTC)
             )
@@ -154,42 +158,64 @@ class _Runner:
             waiting = [one for one in found if one.flow_run.id not in mine]
             if not waiting:
                 return
-            for one in waiting[: self.ready.qsize()]:
+            for one in waiting[: len(self.ready)]:
                 await self._give(one)
 
     async def _give(self, found: "WorkerFlowRunResponse") -> None:
         from prefect.exceptions import Abort  # noqa: PLC0415
-        from prefect.states import Pending  # noqa: PLC0415
+        from prefect.states import Pending, Scheduled  # noqa: PLC0415
         from prefect.utilities.engine import propose_state  # noqa: PLC0415
 
         run = found.flow_run
         assert run.deployment_id is not None  # noqa: S101 - what a queue holds has one
-        try:
-            # Whoever else wants the run is told that it is taken.
-            state, deployment = await asyncio.gather(
-                propose_state(self.client, Pending(), flow_run_id=run.id),
-                self.client.read_deployment(run.deployment_id),
-            )
-        except Abort:
+        # Whoever else wants the run is told that it is taken.
+        state, deployment = await asyncio.gather(
+            propose_state(self.client, Pending(), flow_run_id=run.id),
+            self.client.read_deployment(run.deployment_id),
+            return_exceptions=True,
+        )
+        if isinstance(state, Abort):
             return
+        if isinstance(state, BaseException):
+            raise state
         if not state.is_pending():
             return
-        warm = self.ready.get_nowait()
-        warm.run, warm.began = run.id, time.monotonic()
-        taken = run.model_copy(update={"state": state})
-        warm.pipe.send(Given(taken.model_dump_json(), deployment.entrypoint or "", deployment.pull_steps or []))
-        self.given.append(warm)
+        if not isinstance(deployment, BaseException):
+            taken = run.model_copy(update={"state": state})
+            given = Given(taken.model_dump_json(), deployment.entrypoint or "", deployment.pull_steps or [])
+            if self._send(run.id, given):
+                return
+        # Taken, and nobody makes it: it waits again.
+        await self.client.set_flow_run_state(run.id, Scheduled(), force=True)
+        if isinstance(deployment, BaseException):
+            raise deployment
+
+    def _send(self, run: UUID, given: Given) -> bool:
+        """Give a run to a process that waits; say whether there was one that lives."""
+        while self.ready:
+            warm = self.ready.popleft()
+            with suppress(OSError):
+                warm.pipe.send(given)
+                warm.run, warm.began = run, time.monotonic()
+                self.given.append(warm)
+                return True
+        return False
 
     async def _note(self) -> None:
         """Say where the runs are made that have just begun, and have others wait in their place.
 
         Getting ready takes a core for a second, which a run needs more until it has asked for its first picture.
         """
+        from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
+
         while self.given and time.monotonic() - self.given[0].began > SETTLED_SECONDS:
-            warm = self.given.pop(0)
+            warm = self.given[0]
             if warm.run is not None:
                 here = f"{socket.gethostname()}:{warm.process.pid}"
-                await self.client.update_flow_run(warm.run, infrastructure_pid=here)
+                with suppress(ObjectNotFound):  # somebody has deleted it
+                    await self.client.update_flow_run(warm.run, infrastructure_pid=here)
+            # Not before it was said: a run of which nobody knows where it is made is taken for dead.
+            self.given.pop(0)
         self.fill_up()
 
     async def _cancel(self) -> None:
@@ -209,13 +235,20 @@ class _Runner:
 
     async def _close(self, warm: Warm) -> None:
         """Say of a run whose process has ended that it is cancelled or crashed, where nothing else was said."""
+        from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
         from prefect.states import Cancelled, Crashed  # noqa: PLC0415
 
         assert warm.run is not None  # noqa: S101 - only those are closed
-        run = await self.client.read_flow_run(warm.run)
+        if not (warm.cancelled or warm.process.exitcode):
+            return
+        try:
+            run = await self.client.read_flow_run(warm.run)
+        except ObjectNotFound:  # somebody has deleted it
+            return
         if warm.cancelled:
-            await self.client.set_flow_run_state(run.id, Cancelled(), force=True)
-        elif warm.process.exitcode and _is_open(run):
+            if run.state is None or not run.state.is_completed():
+                await self.client.set_flow_run_state(run.id, Cancelled(), force=True)
+        elif _is_open(run):
             said = f"The process of the run ended with status {warm.process.exitcode}."
             await self.client.set_flow_run_state(run.id, Crashed(message=said))
 
