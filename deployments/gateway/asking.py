@@ -100,7 +100,9 @@ async def cancel(request: Request) -> Response:
     desk, seen = desk_of(request), await _seen(request)
     if seen.has_ended:
         return _told(desk, seen)
-    await desk.ask(desk.prefect.set_flow_run_state(seen.run.id, State(type=StateType.CANCELLING)))
+    # Where its process has died there is nobody to end, and Prefect does not let it be cancelling.
+    wanted = StateType.CANCELLED if seen.has_crashed else StateType.CANCELLING
+    await desk.ask(desk.prefect.set_flow_run_state(seen.run.id, State(type=wanted)))
     return _told(desk, await _seen(request), 202)
 
 

@@ -5,6 +5,7 @@ The ledger is the record: a batch that it knows as complete is, whatever its run
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
 from uuid import UUID
@@ -20,6 +21,9 @@ from limner.ledger.replies import Standing
 State = Literal["waiting", "running", "complete", "short", "failed", "cancelled"]
 
 ENDED = ("complete", "short", "failed", "cancelled")
+
+# What died is carried on by then, or nobody does any more.
+CARRIED_ON_SECONDS = 60.0
 
 # So many runs Prefect returns at once.
 _AT_ONCE = 200
@@ -54,6 +58,11 @@ class Seen:
         return self.state in ENDED
 
     @property
+    def has_crashed(self) -> bool:
+        """Whether its process has died."""
+        return self.run.state is not None and self.run.state.type is StateType.CRASHED
+
+    @property
     def mark(self) -> str:
         """Return what differs whenever something that an app is shown of it does."""
         settled = (self.batch.made, self.batch.reused, self.batch.failed) if self.batch else ()
@@ -83,12 +92,18 @@ def _state(run: FlowRun, batch: Standing | None) -> tuple[State, str]:
     said = run.state.type if run.state else StateType.SCHEDULED
     if batch is not None and batch.status == "complete":
         return "complete", ""
-    if said is StateType.CRASHED and batch is not None and batch.status == "open":
+    is_open = batch is not None and batch.status == "open"
+    if said is StateType.CRASHED and (is_open or _seconds_since(run) < CARRIED_ON_SECONDS):
         return "running", "Its process has died; it is carried on soon."
     state = _STATES[said]
     if state == "failed" and batch is not None and batch.status == "short":
         state = "short"
     return state, _why(run, state)
+
+
+def _seconds_since(run: FlowRun) -> float:
+    """Return for how long Prefect's state has stood."""
+    return (datetime.now(UTC) - run.state.timestamp).total_seconds() if run.state else 0.0
 
 
 def _why(run: FlowRun, state: State) -> str:
