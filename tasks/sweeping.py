@@ -184,6 +184,9 @@ def _is_at_work_or_done(suspect: Suspect, sight: Sight) -> bool:
     if run is None or run.holder is None:
         return suspect.age_seconds < FRESH_SECONDS or suspect.id in sight.under_way
     if run.has_ended:
+        # Whoever ended its process may be about to call it cancelled.
+        if suspect.age_seconds < FRESH_SECONDS:
+            return True
         return run.batch_status == "complete" or (is_here(run.holder) and not is_provably_dead(run.holder))
     return not sight.is_dead(run)
 

@@ -89,6 +89,8 @@ def test_a_run_that_is_being_cancelled_is_cancelled_once_its_process_is_gone() -
 def test_a_crashed_run_of_a_deployment_is_resumed_while_its_batch_is_not_complete() -> None:
     assert what(flow_run(CRASHED), run(DEAD)) is Step.RESUME
     assert what(flow_run(CRASHED), run(DEAD, ended=True, status="cancelled")) is Step.RESUME
+    just_now = flow_run(CRASHED, age=FRESH_SECONDS / 2)
+    assert what(just_now, run(DEAD, ended=True, status="cancelled")) is Step.LEAVE, "it may be called cancelled yet"
     assert what(flow_run(CRASHED), run(DEAD, ended=True, status="complete")) is Step.LEAVE
     assert what(flow_run(CRASHED), None) is Step.RESUME
     assert what(flow_run(CRASHED), run(LIVING, silent=3600)) is Step.LEAVE, "it slept, and goes on"
