@@ -317,7 +317,7 @@ def _watch(settings: Settings, url: str, processes: Sequence[Process], ended: th
             for process in processes:
                 process.keep_running()
             _tell(home, url, processes, ready=True)
-        except Unreachable as error:
+        except (LimnerError, OSError) as error:  # a disk without room for a moment is no reason to go down
             _log.warning("%s Trying again.", error)
 
 

@@ -11,7 +11,6 @@ import logging
 import signal
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -116,15 +115,24 @@ async def _sweep_for_ever(room: Room, client: "PrefectClient") -> None:
 def _settle_until(room: Room, stop: threading.Event) -> None:
     """Ask, beside the passes, after what was accepted by a provider for batches that have ended."""
     while not stop.wait(SETTLE_SECONDS):
-        with suppress(LimnerError):  # away for a moment; it is asked again
+        try:
             for batch in sweeping.left_behind(room):
                 sweeping.settle(room, batch)
+        except LimnerError:  # away for a moment; it is asked again
+            continue
+        except Exception:
+            _log.exception("What was left open could not be settled; it is tried again")
 
 
 def _deliver(room: Room, settings: Settings, stop: threading.Event) -> None:
     from limner.webhooks.delivering import deliver_until  # noqa: PLC0415 - with it comes an HTTP client
 
-    deliver_until(room.ledger, settings, stop)
+    while not stop.is_set():
+        try:
+            deliver_until(room.ledger, settings, stop)
+        except Exception:
+            _log.exception("Webhooks could not be delivered; they are tried again")
+            stop.wait(PASS_SECONDS)
 
 
 async def _beat(settings: Settings) -> None:

@@ -178,6 +178,10 @@ class _Deliverer:
             )
         except ProviderError as error:
             return None, str(error)
+        except Exception as error:
+            # Whatever it is counts as a try, or it would be made for ever.
+            log.exception("%s could not be sent", taken.id)
+            return None, f"it could not be sent ({type(error).__name__})"
         return answer, str(answer)
 
     def _told(self, work: Callable[[Connection], T]) -> T | None:
