@@ -148,6 +148,11 @@ def prefect_yaml() -> Path:
     raise BadInput("There is no prefect.yaml here; run limner up in the folder that you cloned.")
 
 
+def entrypoints(file: Path) -> list[str]:
+    """Return where the deployments of `file` find their flows."""
+    return sorted({one["entrypoint"] for one in yaml.safe_load(file.read_text())["deployments"]})
+
+
 def apply_deployments(file: Path) -> None:
     """Apply every deployment of `file` through Prefect's own command; raises Unreachable with its last words."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", file.name]

@@ -22,8 +22,9 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from deployments.bootstrap import INTERACTIVE, load_pools
+from deployments.bootstrap import INTERACTIVE, entrypoints, load_pools, prefect_yaml
 from deployments.local_api import prefect_api
+from limner.errors import BadInput
 from limner.home.alive import BEAT_SECONDS, beat
 from limner.settings import Settings
 
@@ -44,6 +45,9 @@ SETTLED_SECONDS = 1.0
 # How long a cancelled run may take to end, as Prefect's workers give it.
 GRACE_SECONDS = 30.0
 RECONNECT_SECONDS = 1.0
+
+# Where our deployments find their flows.
+OURS = "flows."
 
 EVENTS = ("prefect.flow-run.Scheduled", "prefect.flow-run.Late", "prefect.flow-run.Cancelling")
 
@@ -321,8 +325,11 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _entrypoints(client: "PrefectClient") -> list[str]:
-    """Return the flows that are deployed; one that is deployed later is loaded when it is asked for."""
-    return sorted({one.entrypoint for one in await client.read_deployments() if one.entrypoint})
+    """Return the flows that are deployed, or are about to be; what others have deployed here is theirs to load."""
+    found = {one.entrypoint for one in await client.read_deployments() if (one.entrypoint or "").startswith(OURS)}
+    with suppress(BadInput):  # it is not where we are
+        found.update(entrypoints(prefect_yaml()))
+    return sorted(one for one in found if one)
 
 
 async def _end(runner: _Runner) -> None:

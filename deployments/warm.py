@@ -5,6 +5,7 @@ Loaded by the runner's fork server, whose children find all of it in memory; not
 
 import asyncio
 import gc
+import logging
 from multiprocessing.connection import Connection
 
 from prefect.client.schemas.objects import FlowRun
@@ -17,6 +18,8 @@ from blocks.studio import close_studios, open_studio
 from deployments.local_api import drain_prefect
 from deployments.runner import Given
 from limner.illustrating import rehearse
+
+_log = logging.getLogger(__name__)
 
 
 def wait_for_a_run(pipe: Connection, preload: list[str]) -> None:
@@ -36,7 +39,10 @@ def wait_for_a_run(pipe: Connection, preload: list[str]) -> None:
 
 async def _get_ready(preload: list[str]) -> None:
     for entrypoint in preload:
-        import_object(entrypoint)
+        try:
+            import_object(entrypoint)
+        except Exception as error:  # no other flow has to wait for it
+            _log.warning("%s cannot be loaded: %s: %s", entrypoint, type(error).__name__, error)
     await run_steps([])
     await open_studio()
     rehearse()

@@ -11,7 +11,7 @@ import pytest
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 
-from deployments.runner import Given, Warm, _Runner
+from deployments.runner import Given, Warm, _entrypoints, _Runner
 from limner.settings import Settings
 
 RUN = uuid4()
@@ -98,3 +98,15 @@ def test_where_a_run_is_made_is_said_once_the_api_is_back() -> None:
     api.fault = None
     asyncio.run(serving._note())
     assert api.said == ["7"]
+
+
+def test_what_others_have_deployed_is_not_loaded() -> None:
+    class Deployed:
+        async def read_deployments(self) -> list[Any]:
+            told = ("flows.later.a_flow", "theirs.py:flow", None)
+            return [SimpleNamespace(entrypoint=one) for one in told]
+
+    found = asyncio.run(_entrypoints(cast(Any, Deployed())))
+    assert "flows.later.a_flow" in found
+    assert "flows.chapters.illustrate_chapter" in found, "it is about to be deployed"
+    assert "theirs.py:flow" not in found
