@@ -131,7 +131,7 @@ class Sight:
         if worker is None and not pid:
             return suspect.age_seconds > NOBODYS_SECONDS
         # A worker's process carries the id of its flow run: there is none, whoever has its process id now.
-        return f"-{self.host}-" in f"-{worker}-"
+        return str(worker).rpartition("-")[0].endswith(f"-{self.host}")
 
 
 async def sweep(room: Room, client: PrefectClient, *, silence_counts: bool = True) -> list[Swept]:

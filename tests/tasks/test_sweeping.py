@@ -59,6 +59,8 @@ def test_a_run_elsewhere_that_has_ended_its_batch_may_have_last_words() -> None:
 def test_a_run_without_a_row_is_judged_by_its_process() -> None:
     ours = {"prefect.worker.name": f"limner-cpu-{HERE}-1"}
     theirs = {"prefect.worker.name": "limner-cpu-elsewhere-1"}
+    alike = {"prefect.worker.name": f"limner-cpu-{HERE}-2-1"}
+    assert what(flow_run(PENDING, labels=alike), None) is Step.LEAVE, "a host whose name begins like ours"
     assert what(flow_run(PENDING, infrastructure_pid="1", labels=ours), None) is Step.RESUME, "that is another's id"
     assert what(flow_run(PENDING, labels=ours), None) is Step.RESUME
     assert what(flow_run(PENDING, infrastructure_pid="1", labels=theirs), None) is Step.LEAVE
