@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 
 from deployments.runner import Given, Warm, _entrypoints, _Runner
@@ -33,6 +33,10 @@ class Api:
     async def set_flow_run_state(self, _run: UUID, state: Any, *, force: bool = False) -> None:
         self._answer()
         self.said.append(state.type)
+
+    async def read_deployment(self, _deployment: UUID) -> Any:
+        self._answer()
+        return SimpleNamespace(entrypoint=GIVEN.entrypoint, pull_steps=None)
 
     async def update_flow_run(self, _run: UUID, infrastructure_pid: str) -> None:
         self._answer()
@@ -63,6 +67,35 @@ def test_a_run_goes_to_a_process_that_lives() -> None:
     assert theirs.recv() == GIVEN
     assert (dead.run, living.run, serving.given) == (None, RUN, [living])
     assert not serving._send(RUN, GIVEN), "there is none left"
+
+
+def give(serving: _Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def taken(*_asked: Any, **_more: Any) -> State:
+        return State(type=StateType.PENDING)
+
+    monkeypatch.setattr("prefect.utilities.engine.propose_state", taken)
+    run = FlowRun(id=RUN, flow_id=uuid4(), deployment_id=uuid4())
+    asyncio.run(serving._give(cast(Any, SimpleNamespace(flow_run=run))))
+
+
+def test_a_run_that_is_taken_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = Pipe()
+    waiting = warm(run=None)
+    waiting.pipe = ours
+    api = Api()
+    serving = runner(api)
+    serving.ready.append(waiting)
+    give(serving, monkeypatch)
+    given = theirs.recv()
+    assert given.entrypoint == GIVEN.entrypoint
+    assert FlowRun.model_validate_json(given.flow_run).id == waiting.run == RUN
+    assert api.said == []
+
+
+def test_a_run_that_is_taken_and_that_nobody_makes_waits_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api()
+    give(runner(api), monkeypatch)
+    assert api.said == [StateType.SCHEDULED], "whoever was ready has died meanwhile"
 
 
 @pytest.mark.parametrize(
