@@ -38,7 +38,7 @@ class Limner:
         self._http = httpx.Client(transport=transport)
 
     def submit(
-        self, kind: str, request: Request, idempotency_key: str | None = None, interactive: bool = True
+        self, kind: str, request: Request, idempotency_key: str | None = None, interactive: bool | None = None
     ) -> Standing:
         """Ask for pictures; the same key again is the same request, also from another process."""
         return self._talk(talking.submit(kind, _plain(request), idempotency_key, interactive))
@@ -113,7 +113,7 @@ class AsyncLimner:
         self._http = httpx.AsyncClient(transport=transport)
 
     async def submit(
-        self, kind: str, request: Request, idempotency_key: str | None = None, interactive: bool = True
+        self, kind: str, request: Request, idempotency_key: str | None = None, interactive: bool | None = None
     ) -> Standing:
         return await self._talk(talking.submit(kind, _plain(request), idempotency_key, interactive))
 

@@ -67,7 +67,7 @@ Came = httpx.Response | httpx.TransportError | None
 Talk = Generator[Step, Came, Said]
 
 
-def submit(kind: str, request: dict[str, Any], idempotency_key: str | None, interactive: bool) -> Talk[Standing]:
+def submit(kind: str, request: dict[str, Any], idempotency_key: str | None, interactive: bool | None) -> Talk[Standing]:
     """Ask for pictures. With its key a request may be sent as often as it takes: it is one."""
     asked = {"kind": kind, "request": request, "interactive": interactive}
     headers = {"Idempotency-Key": idempotency_key or uuid4().hex}

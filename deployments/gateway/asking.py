@@ -20,7 +20,7 @@ from deployments.gateway import standing
 from deployments.gateway.answering import Refusal
 from deployments.gateway.bodies import json_of
 from deployments.gateway.desk import Desk, desk_of
-from deployments.gateway.kinds import KINDS, QUEUES
+from deployments.gateway.kinds import AWAITED, KINDS, QUEUES
 from deployments.gateway.standing import Seen
 from deployments.gateway.watching import Watch
 from limner.bucket.uploads import keep
@@ -54,7 +54,7 @@ class _Asked(BaseModel):
 
     kind: str
     request: dict[str, Any]
-    interactive: bool = True
+    interactive: bool | None = None
 
 
 async def submit(request: Request) -> Response:
@@ -183,7 +183,7 @@ async def _started(desk: Desk, asked: _Asked, wanted: IllustrationRequest, key: 
             deployment.id,
             parameters={"request": wanted.model_dump(mode="json", exclude=set(PINS), exclude_none=True)},
             idempotency_key=key,
-            work_queue_name=QUEUES[asked.interactive],
+            work_queue_name=QUEUES[asked.kind in AWAITED if asked.interactive is None else asked.interactive],
             tags=[f"owner:{wanted.owner}"],
         )
     )

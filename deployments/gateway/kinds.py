@@ -9,5 +9,8 @@ KINDS: Mapping[str, type[IllustrationRequest]] = {
     "illustrate-book": BookRequest,
 }
 
+# Of these somebody waits for the pictures, unless the app says otherwise; a whole book takes its time.
+AWAITED = frozenset({"illustrate-chapter"})
+
 # Work queues, by whether somebody waits.
 QUEUES = {True: "interactive", False: "batch"}

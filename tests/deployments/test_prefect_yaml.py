@@ -45,8 +45,8 @@ def test_what_spends_money_by_a_schedule_is_switched_on_by_a_person(deployment: 
         assert one["slug"] and (one["active"] is False or "housekeeping" in deployment["tags"])
 
 
-def test_what_takes_its_time_is_limited_and_what_somebody_waits_for_is_not(deployment: dict[str, Any]) -> None:
-    if deployment["work_pool"]["work_queue_name"] == "interactive":
+def test_what_a_schedule_starts_is_limited_and_what_apps_may_ask_for_is_not(deployment: dict[str, Any]) -> None:
+    if deployment["name"] in KINDS:
         assert "concurrency_limit" not in deployment and "schedules" not in deployment
     else:
         assert deployment["concurrency_limit"]["limit"] >= 1
