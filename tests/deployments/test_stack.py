@@ -96,6 +96,10 @@ def test_up_is_healthy_and_only_once_and_down_leaves_nothing(stack_home: Path, a
     queues = api.post("/work_pools/cpu/queues/filter", json={}).json()
     assert {one["name"]: one["priority"] for one in queues}["interactive"] == 1
 
+    # What a schedule is to start is there in advance.
+    scheduled = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    assert becomes(lambda: bool(api.post("/flow_runs/filter", json=scheduled).json()), 90)
+
     # Somebody waits: a warm process makes it; another is there for the next.
     assert [ends(api, start(api)), ends(api, start(api, chapter=2))] == ["COMPLETED", "COMPLETED"]
 
