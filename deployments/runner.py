@@ -8,6 +8,7 @@ own: job variables are for the workers.
 
 import asyncio
 import logging
+import math
 import multiprocessing
 import os
 import signal
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun
-    from prefect.client.schemas.responses import WorkerFlowRunResponse
+    from prefect.client.schemas.responses import DeploymentResponse, WorkerFlowRunResponse
 
 NAME = "runner"
 
@@ -42,6 +43,8 @@ RUNS_AT_ONCE = 8
 # Events say at once that a run was scheduled; what they miss is found so often.
 POLL_SECONDS = 2.0
 SETTLED_SECONDS = 1.0
+# A deployment that is changed is seen within this.
+STALE_SECONDS = 60.0
 # How long a cancelled run may take to end, as Prefect's workers give it.
 GRACE_SECONDS = 30.0
 RECONNECT_SECONDS = 1.0
@@ -49,7 +52,8 @@ RECONNECT_SECONDS = 1.0
 # Where our deployments find their flows.
 OURS = "flows."
 
-EVENTS = ("prefect.flow-run.Scheduled", "prefect.flow-run.Late", "prefect.flow-run.Cancelling")
+CANCELLING = "prefect.flow-run.Cancelling"
+EVENTS = ("prefect.flow-run.Scheduled", "prefect.flow-run.Late", CANCELLING)
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +89,9 @@ class _Runner:
     ready: deque[Warm] = field(default_factory=deque)
     all: set[Warm] = field(default_factory=set)
     given: list[Warm] = field(default_factory=list)
+    deployments: "dict[UUID, DeploymentResponse]" = field(default_factory=dict)
+    read_at: float = -math.inf
+    may_be_cancelled: bool = False
     leaving: bool = False
     ended: list[Warm] = field(default_factory=list)
 
@@ -115,6 +122,7 @@ class _Runner:
         with suppress(EOFError, OSError):
             warm.pipe.recv()
             self.ready.append(warm)
+            self.wake.set()
 
     def _has_ended(self, warm: Warm) -> None:
         loop = asyncio.get_running_loop()
@@ -137,8 +145,10 @@ class _Runner:
     async def serve(self) -> None:
         """Take what is scheduled, and cancel what is to be cancelled, for ever."""
         while True:
-            with suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(self.wake.wait(), POLL_SECONDS)
+            except TimeoutError:
+                self.may_be_cancelled = True
             self.wake.clear()
             try:
                 # First, so that nothing is said of a run that somebody has begun again meanwhile.
@@ -146,24 +156,31 @@ class _Runner:
                     await self._close(self.ended[0])
                     self.ended.pop(0)
                 for pool in self.pools:
-                    await self._take(pool)
-                await self._cancel()
+                    # Where some were found, each further question would hold up what they ask the API themselves.
+                    if await self._take(pool):
+                        break
+                if self.may_be_cancelled:
+                    await self._cancel()
+                    self.may_be_cancelled = False
                 await self._note()
+                await self._refresh()
             except Exception as error:  # the API is away for a moment; the next look finds the same
                 _log.warning("The Prefect API did not answer (%s: %s); asking again", type(error).__name__, error)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _take(self, pool: str) -> None:
-        while self.ready:
-            found = await self.client.get_scheduled_flow_runs_for_work_pool(
-                pool, work_queue_names=[INTERACTIVE], scheduled_before=datetime.now(UTC)
-            )
-            mine = {one.run for one in self.all}
-            waiting = [one for one in found if one.flow_run.id not in mine]
-            if not waiting:
-                return
-            for one in waiting[: len(self.ready)]:
+    async def _take(self, pool: str) -> bool:
+        """Have what is scheduled in a pool made, as far as processes are ready; say whether there was any."""
+        if not self.ready:
+            return False
+        found = await self.client.get_scheduled_flow_runs_for_work_pool(
+            pool, work_queue_names=[INTERACTIVE], scheduled_before=datetime.now(UTC)
+        )
+        mine = {one.run for one in self.all}
+        for one in found:
+            # Whoever is left over is found again when the next process is ready.
+            if self.ready and one.flow_run.id not in mine:
                 await self._give(one)
+        return bool(found)
 
     async def _give(self, found: "WorkerFlowRunResponse") -> None:
         from prefect.exceptions import Abort  # noqa: PLC0415
@@ -175,7 +192,7 @@ class _Runner:
         # Whoever else wants the run is told that it is taken.
         state, deployment = await asyncio.gather(
             propose_state(self.client, Pending(), flow_run_id=run.id),
-            self.client.read_deployment(run.deployment_id),
+            self._deployment(run.deployment_id),
             return_exceptions=True,
         )
         if isinstance(state, Abort):
@@ -193,6 +210,11 @@ class _Runner:
         await self.client.set_flow_run_state(run.id, Scheduled(), force=True)
         if isinstance(deployment, BaseException):
             raise deployment
+
+    async def _deployment(self, id: UUID) -> "DeploymentResponse":  # noqa: A002 - it is Prefect's word
+        """Return a deployment as it was less than a minute ago."""
+        known = self.deployments.get(id) if time.monotonic() - self.read_at < STALE_SECONDS else None
+        return known or await self.client.read_deployment(id)
 
     def _send(self, run: UUID, given: Given) -> bool:
         """Give a run to a process that waits; say whether there was one that lives."""
@@ -221,6 +243,12 @@ class _Runner:
             # Not before it was said: a run of which nobody knows where it is made is taken for dead.
             self.given.pop(0)
         self.fill_up()
+
+    async def _refresh(self) -> None:
+        """Read the deployments anew while nothing else is to be done, before somebody has to wait for it."""
+        if not self.given and time.monotonic() - self.read_at > STALE_SECONDS / 2:
+            self.deployments = {one.id: one for one in await self.client.read_deployments()}
+            self.read_at = time.monotonic()
 
     async def _cancel(self) -> None:
         from prefect.client.schemas.filters import FlowRunFilter  # noqa: PLC0415
@@ -278,7 +306,8 @@ class _Runner:
             with suppress(Exception):  # the API is away for a moment; polling goes on
                 async with get_events_subscriber(wanted) as events:
                     self.wake.set()
-                    async for _event in events:
+                    async for event in events:
+                        self.may_be_cancelled |= event.event == CANCELLING
                         self.wake.set()
             await asyncio.sleep(RECONNECT_SECONDS)
 

@@ -37,6 +37,8 @@ PORT = 4200
 START_SECONDS = 180
 STOP_SECONDS = 90
 WATCH_SECONDS = 1.0
+# How each part stands is asked less often: each question is work for it.
+TELL_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -310,13 +312,16 @@ def _leave_no_ledger(settings: Settings) -> None:
 def _watch(settings: Settings, url: str, processes: Sequence[Process], ended: threading.Event) -> None:
     """Until told to end: what was killed is started again, and how each part stands is written down."""
     home = settings.home.resolve()
+    told = time.monotonic()
     while not ended.wait(WATCH_SECONDS):
         try:
             if settings.database_url is None:
                 _revive_ledger(settings)
-            for process in processes:
-                process.keep_running()
-            _tell(home, url, processes, ready=True)
+            # All of them, whether one was started anew or not.
+            started = [process.keep_running() for process in processes]
+            if any(started) or time.monotonic() - told > TELL_SECONDS:
+                told = time.monotonic()
+                _tell(home, url, processes, ready=True)
         except (LimnerError, OSError) as error:  # a disk without room for a moment is no reason to go down
             _log.warning("%s Trying again.", error)
 

@@ -17,6 +17,7 @@ from prefect.utilities.importtools import import_object
 from blocks.studio import close_studios, open_studio
 from deployments.local_api import drain_prefect
 from deployments.runner import Given
+from limner import press
 from limner.illustrating import rehearse
 
 _log = logging.getLogger(__name__)
@@ -44,8 +45,7 @@ async def _get_ready(preload: list[str]) -> None:
         except Exception as error:  # no other flow has to wait for it
             _log.warning("%s cannot be loaded: %s: %s", entrypoint, type(error).__name__, error)
     await run_steps([])
-    await open_studio()
-    rehearse()
+    press.rehearse(await open_studio(), rehearse())
     # All of it stays; looking through it for garbage would take longer than a call of the API.
     gc.collect()
     gc.freeze()

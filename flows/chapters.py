@@ -9,7 +9,7 @@ from limner.requests import BookRequest, ChapterRequest
 from tasks.press import press
 
 
-@flow(name="illustrate-chapter", flow_run_name="chapter-{request.slug}")
+@flow(name="illustrate-chapter", flow_run_name="chapter-{request.slug}", persist_result=False)
 async def illustrate_chapter(request: ChapterRequest, studio: str = "default") -> BatchReport:
     """Illustrate one chapter, the most telling descriptions first.
 
@@ -21,7 +21,7 @@ async def illustrate_chapter(request: ChapterRequest, studio: str = "default") -
     return await press(room, studio, request, plan_illustrations)
 
 
-@flow(name="illustrate-book", flow_run_name="book-{request.slug}")
+@flow(name="illustrate-book", flow_run_name="book-{request.slug}", persist_result=False)
 async def illustrate_book(request: BookRequest, studio: str = "default") -> BatchReport:
     """Illustrate every chapter of a book, the most telling descriptions of each first.
 

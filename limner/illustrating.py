@@ -43,12 +43,13 @@ def read(request: IllustrationRequest) -> tuple[Sequence[Description], str, tupl
     return found, language, ()
 
 
-def rehearse() -> None:
-    """Load what reading, translating and planning would load for the first request of a process."""
+def rehearse() -> Plan:
+    """Load what reading, translating and planning would load for the first request of a process; return a plan."""
     for language, words in _REHEARSED.items():
         found = find_descriptions(pick_chapter(read_chapters(words.encode(), "rehearsal"), 1, "rehearsal"), language)
         told = Description(id="1", content=words, type="location", priority=100)
-        plan_illustrations(ChapterRequest(title="rehearsal", descriptions=(told, *found), language=language))
+        plan = plan_illustrations(ChapterRequest(title="rehearsal", descriptions=(told, *found), language=language))
+    return plan
 
 
 def _language(descriptions: Sequence[Description]) -> str:

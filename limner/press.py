@@ -142,6 +142,29 @@ def store_plan(room: Room, asker: Asker, plan: Plan, slug: str) -> Batch:
     return room.ledger.run(store)
 
 
+class _Curtain(Exception):
+    """Ends a rehearsal, with nothing kept."""
+
+
+def rehearse(room: Room, plan: Plan) -> None:
+    """Ask the ledger all that a batch's beginning asks, so that it is prepared for the first; nothing stays of it."""
+    asker = Asker("rehearsal", "free", {}, uuid4().hex)
+
+    def play(connection: Connection) -> None:
+        plans.batch_of_run(connection, "rehearsal")
+        plans.find_batch(connection, asker)
+        batch, _ = plans.store_plan(connection, asker, plan, room.chain(plan.chain, asker.tier), "rehearsal")
+        finding.reuse_all(connection, batch, room.rules.reuse_days * DAY_SECONDS)
+        prices, caps = _prices(room, connection, batch), Caps(None, None)
+        quota.reserve(connection, quota.cut_and_reserve(connection, batch, caps, prices), caps, prices)
+        plans.promised_positions(connection, batch)
+        plans.keys_of(connection, batch)
+        raise _Curtain
+
+    with suppress(_Curtain):
+        room.ledger.run(play)
+
+
 def begin(room: Room, batch: Batch, run_id: str | None) -> list[int]:
     """Find what exists, reserve what is missing; return the positions of the jobs to make.
 

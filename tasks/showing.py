@@ -23,6 +23,7 @@ from limner.progress import Progress
 from limner.settings import read_settings
 from limner.studio import Room
 
+SECONDS_BEFORE = 0.5
 # Each change is a call of the API; a person needs no more.
 SECONDS_BETWEEN = 2.0
 
@@ -57,6 +58,9 @@ class ProgressShown:
         title = f"{_plain(stage.title)}: {stage.asked} pictures."
         title += f" [Contact sheet]({self._sheet}), also while it runs." if self._sheet else ""
         shown = stage.percent
+        # The first calls of providers go before it.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), SECONDS_BEFORE)
         artifact = await acreate_progress_artifact(progress=shown, key=_key(stage.batch), description=title)
         while not self._ended.is_set():
             with suppress(TimeoutError):

@@ -3,6 +3,8 @@
 Knows only PostgreSQL. Money is numeric with six places, times are UTC, keys of the bucket are stored, never URLs.
 """
 
+from datetime import datetime
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -40,7 +42,7 @@ metadata = MetaData(
 fence = Sequence("fence", metadata=metadata)
 
 
-def _now(name: str, *items: SchemaItem) -> Column[object]:
+def _now(name: str, *items: SchemaItem) -> Column[datetime]:
     return Column(name, DateTime(timezone=True), *items, nullable=False, server_default=func.now())
 
 

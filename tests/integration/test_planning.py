@@ -85,3 +85,10 @@ def test_each_job_is_stored_whole(open_room: OpenRoom) -> None:
     assert (stored["max_tries"], stored["about"], stored["status"]) == (2, {"original": "Замок"}, "promised")
     assert (batch.model, batch.notes, batch.chain) == ("oil", ("said",), ("painter",))
     assert asker(plan).request_hash == value(room.ledger, "select request_hash from batches")
+
+
+def test_a_rehearsal_leaves_nothing_behind(open_room: OpenRoom, ledger: Ledger) -> None:
+    room = open_room(Painter())
+    press.rehearse(room, castles(2))
+    for table in ("batches", "jobs", "runs", "counters", "entries"):
+        assert value(ledger, f"select count(*) from {table}") == 0  # noqa: S608 - our own words
