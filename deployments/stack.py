@@ -107,7 +107,7 @@ def _run(settings: Settings, url: str, ended: threading.Event, say: Say) -> None
         parts.wait_until_healthy(processes, START_SECONDS, ended.is_set)
         if not ended.is_set():
             _tell(home, url, processes, ready=True)
-            for line in _where(url, processes):
+            for line in _where(url, processes, "Ctrl-C or "):
                 say(line)
         _watch(settings, url, processes, ended)
         say("Going down.")
@@ -221,15 +221,15 @@ def _refuse_taken(port: int) -> None:
             ) from None
 
 
-def _where(url: str, found: Sequence[Process | Standing]) -> Iterator[str]:
-    """Yield the sentences that say where everything is."""
+def _where(url: str, found: Sequence[Process | Standing], how: str = "") -> Iterator[str]:
+    """Yield the sentences that say where everything is; `how` else it is stopped."""
     yield f"Limner is up. Prefect UI: {shown(url)}"
     for one in found:
         address = one.address if isinstance(one, Standing) else one.part.address
         name = one.name if isinstance(one, Standing) else one.part.name
         if address:
             yield f"{name}: {address}"
-    yield "Stop it with Ctrl-C or limner down; limner status shows each part."
+    yield f"Stop it with {how}limner down; limner status shows each part."
 
 
 def _already(home: Path) -> str:

@@ -129,7 +129,7 @@ def sentences(runs: Sequence[Due], now: datetime) -> list[str]:
 def _of_run(run: Due, now: datetime) -> Iterator[str]:
     flow_run = f"Flow run {run.name}"
     if run.state_type in _ENDED:
-        yield f"{flow_run} has ended, {run.state}{f': {run.message}' if run.message else ''}"
+        yield f"{flow_run} has ended, {run.state}{f': {run.message}' if run.message else '.'}"
     elif run.state_type == "PAUSED":
         yield f"{flow_run} is paused; resume it in the Prefect UI."
     elif run.state_type == "PENDING":

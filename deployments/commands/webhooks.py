@@ -1,6 +1,7 @@
 """`limner webhooks`: who is told of a batch's end, what they were told, and telling them again."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -15,6 +16,9 @@ from limner.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from limner.ledger.opening import Ledger
+
+# Characters of a line that nobody sees cut.
+WIDE = 250
 
 app = typer.Typer(help="Tell other apps, signed, that a batch has ended.", no_args_is_help=True)
 
@@ -88,7 +92,9 @@ def sent(
     table = Table("message", "event", "batch", "status", "tries", "reason")
     for row in rows:
         table.add_row(row.id, row.event, row.batch, row.status, str(row.tries), row.reason or "")
-    Console().print(table if rows else "Nothing was to be told yet.")
+    # In a pipe too each id is whole: it is what `resend` is told.
+    console = Console() if sys.stdout.isatty() else Console(width=WIDE)
+    console.print(table if rows else "Nothing was to be told yet.")
 
 
 @app.command()

@@ -131,7 +131,7 @@ async def _refuse_unless_uploaded(desk: Desk, owner: str, field: str, path: str)
     upload = upload_of(path)
     is_theirs = upload is not None and upload.belongs_to(owner)
     if upload is None or not is_theirs or not await run_in_threadpool(desk.bucket.exists, upload.key):
-        sentence = "Upload the file first (POST /v1/uploads), and give what that returns."
+        sentence = "Upload the file first (PUT /v1/uploads), and give what that returns."
         raise Refusal(422, f"request.{field}: {sentence}", {f"request.{field}": sentence})
 
 

@@ -18,13 +18,18 @@ Status = Literal["waiting", "delivered", "dead"]
 
 REMOVED = "its webhook was removed"
 
+# An app's key carries its owner and kind before it, so that two owners' keys are two; the app knows it without.
 # Not what the webhook was told last: a batch that is closed again as it stood is no news.
 _WRITE = text(f"""
     with told as (
         select w.id as webhook_id, 'batch.' || b.status as event,
                jsonb_build_object(
                  'batch', b.id, 'kind', b.kind, 'title', b.title, 'status', b.status, 'asked', b.asked,
-                 'made', n.made, 'reused', n.reused, 'failed', n.failed, 'idempotency_key', b.idempotency_key,
+                 'made', n.made, 'reused', n.reused, 'failed', n.failed,
+                 'request', (select r.id from runs r where r.batch_id = b.id order by r.started_at limit 1),
+                 'idempotency_key', case when starts_with(b.idempotency_key, b.owner || ':')
+                     then regexp_replace(substr(b.idempotency_key, length(b.owner) + 2), '^[^:]*:', '')
+                     else b.idempotency_key end,
                  'report', nullif(b.report_key, '')) as data
           from batches b join webhooks w on w.owner = b.owner and w.removed_at is null
           cross join lateral (

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from limner import press
 from limner.errors import Broken, Refused
 from limner.ledger import notices, outbox, reports
 from limner.ledger.opening import Ledger
@@ -97,9 +98,20 @@ def test_the_end_of_a_batch_is_told_to_each_webhook_of_its_owner(open_room: Open
         "made": 2,
         "reused": 0,
         "failed": 0,
+        "request": None,
         "idempotency_key": "mine",
         "report": report.report,
     }
+
+
+def test_an_app_is_told_its_own_key_and_the_request_that_it_asks_after(open_room: OpenRoom, ledger: Ledger) -> None:
+    ledger.run(lambda connection: outbox.add(connection, "local", "https://example.org"))
+    room = open_room()
+    batch = planned(room, castles(1), idempotency_key="local:illustrate-chapter:mine:1")
+    press.begin(room, batch, "a-run")
+    press.end(room, batch, 1.0, cancelled=True)
+    (told,) = written(ledger)
+    assert (told["body"]["data"]["request"], told["body"]["data"]["idempotency_key"]) == ("a-run", "mine:1")
 
 
 def test_a_batch_that_is_closed_again_as_it_stood_is_no_news(open_room: OpenRoom, ledger: Ledger) -> None:
