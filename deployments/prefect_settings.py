@@ -72,7 +72,7 @@ def prefect_environment(home: Path, api_url: str) -> dict[str, str]:
         "PREFECT_PROFILES_PATH": str(place / "profiles.toml"),
         "PREFECT_API_URL": api_url,
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(place / "ui"),
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{quoted(database_file(home))}",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///file:{quoted(database_file(home))}?uri=true",
         # The API is ours and of the same version.
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
         # It asks for no tokens: each client would ask whether it does.
@@ -151,4 +151,5 @@ def shown(url: str) -> str:
 
 
 def quoted(path: Path) -> str:
+    """Return a path as SQLite takes it in a URI."""
     return quote(str(path))

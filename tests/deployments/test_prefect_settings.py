@@ -11,7 +11,9 @@ def test_every_place_that_prefect_writes_to_lies_under_the_home(tmp_path: Path) 
     environment = prefect_environment(tmp_path, URL)
     for name in ("PREFECT_HOME", "PREFECT_PROFILES_PATH", "PREFECT_SERVER_UI_STATIC_DIRECTORY"):
         assert Path(environment[name]).is_relative_to(tmp_path)
-    assert environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"].endswith(f"//{tmp_path}/prefect/prefect.db")
+    assert environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"].endswith(
+        f"//file:{tmp_path}/prefect/prefect.db?uri=true"
+    )
 
 
 def test_what_the_surroundings_say_is_replaced(tmp_path: Path) -> None:

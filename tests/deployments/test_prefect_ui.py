@@ -70,8 +70,9 @@ def keep(page: Page, name: str) -> None:
     page.screenshot(path=SHOTS / f"{name}.png")
 
 
-def newest_run(api: httpx.Client) -> dict[str, Any]:
-    found = api.post("/flow_runs/filter", json={"sort": "EXPECTED_START_TIME_DESC", "limit": 1}).json()
+def newest_run(api: httpx.Client, deployment: str) -> dict[str, Any]:
+    asked = {"flow_runs": {"deployment_id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_DESC", "limit": 1}
+    found = api.post("/flow_runs/filter", json=asked).json()
     return dict(found[0]) if found else {}
 
 
@@ -102,8 +103,10 @@ def test_a_person_starts_a_run_sees_its_pictures_and_retries_a_failed_one(
     assert page.get_by_text("sha256").count() == 0
     keep(page, "form")
     page.get_by_role("button", name="Submit").click()
-    assert becomes(lambda: newest_run(api).get("parameters", {}).get("request", {}).get("title") == "From the form", 60)
-    run = newest_run(api)
+    assert becomes(
+        lambda: newest_run(api, deployment).get("parameters", {}).get("request", {}).get("title") == "From the form", 60
+    )
+    run = newest_run(api, deployment)
     assert ends(api, run["id"]) == "COMPLETED"
 
     page.goto(f"/runs/flow-run/{run['id']}")
