@@ -355,5 +355,3 @@ def _restore(before: dict[str, str]) -> None:
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
-    # Else it would go on with what stood in a home that may be gone.
-    refresh_prefect()

@@ -79,7 +79,7 @@ def test_only_runs_that_have_not_ended_are_told_of() -> None:
     ended = Due("1", "first", "CRASHED", "Crashed", "", None)
     running = Due("2", "second", "RUNNING", "Running", "", None)
     assert sentences([ended, running], NOW) == ["Flow run second is Running."]
-    assert sentences([running, ended][1:], NOW) == ["Flow run first has ended, Crashed"]
+    assert sentences([running, ended][1:], NOW) == ["Flow run first has ended, Crashed."]
 
 
 def test_a_real_api_and_ledger_say_what_a_run_waits_for(
