@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from limner.progress import Stage
 from limner.requests import ChapterRequest, IllustrationRequest
 from limner.settings import Settings
 from limner.sheet import SheetPicture, stream_sheet
+from limner.sheet.cards import card_of
 from limner.studio import Room
 
 # A page with more pictures than this serves nobody; the report lists them all.
@@ -165,19 +166,5 @@ def _picture(room: Room, row: Any) -> SheetPicture:
             data = room.bucket.get(row.artifact)
         except KeyError:
             gone = f"{row.artifact} is gone from the bucket"
-    return SheetPicture(
-        key=row.key,
-        data=data,
-        words=row.about.get("original") or row.about.get("description") or "",
-        prompt=row.prompt or "",
-        score=row.score,
-        level=row.level or "",
-        seed=row.seed,
-        provider=row.provider or "",
-        model=row.model or "",
-        width=row.width or 0,
-        height=row.height or 0,
-        sha256=row.sha256 or "",
-        reused=row.status == "reused",
-        error=row.reason or gone,
-    )
+    card = card_of(row)
+    return replace(card, data=data, error=card.error or gone)

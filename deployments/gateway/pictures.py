@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from limner.ledger import plans, replies, reports
 from limner.ledger.plans import Batch
 from limner.links import artifact_path, sheet_path, thumbnail_path
 from limner.sheet import SheetPicture, pieces
+from limner.sheet.cards import card_of
 from limner.sheet.thumbnails import small_copy
 
 # A page with more pictures serves nobody; the reply lists them all.
@@ -146,21 +148,8 @@ def _card(desk: Desk, row: Any, is_open: bool) -> SheetPicture:
         # Relative, so that it works behind whatever the gateway stands behind.
         return "../.." + desk.links.seal.sealed(path, desk.links.seconds)
 
-    return SheetPicture(
-        key=row.key,
-        data=None,
-        words=row.about.get("original") or row.about.get("description") or "",
-        prompt=row.prompt or "",
-        score=row.score,
-        level=row.level or "",
-        seed=row.seed,
-        provider=row.provider or "",
-        model=row.model or "",
-        width=row.width or 0,
-        height=row.height or 0,
-        sha256=row.sha256 or "",
-        reused=row.status == "reused",
-        error=row.reason or "",
+    return replace(
+        card_of(row),
         link=here(artifact_path(row.sha256)) if row.sha256 else "",
         thumbnail=here(thumbnail_path(row.sha256)) if row.sha256 else "",
         awaited=is_open and row.status == "promised",
